@@ -1,0 +1,1 @@
+"""bench: the harness around `wgan`: grids, dispatch, metrics, records, statistics, reports."""

@@ -1,0 +1,131 @@
+"""RunSpec: one run of a sweep, completely described; the unit that is planned, dispatched and recorded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from wgan.components import ConfigError, UnknownName, build, check_settings, setting
+from wgan.config import TrainConfig
+
+IMAGE_METRICS = ("fid", "kid", "inception_score", "precision_recall")
+DENSITY_METRICS = ("exact_w1", "modes")
+EXTRACTORS = ("auto", "digits_cnn", "inception")
+
+
+@dataclass(frozen=True)
+class EvaluateSpec:
+    """How the quality of a run is scored: what the score protocol is made from.
+
+    `metrics` empty means all that the data set allows. `extractor` "auto" is `digits_cnn` for digits and `inception` for every
+    other image set.
+    """
+
+    every: int = setting(
+        200,
+        "generator updates between two evaluations; step 0 and the end are always scored",
+        low=1,
+    )
+    samples: int = setting(2000, "generated samples per evaluation", unit="samples", low=16)
+    metrics: tuple[str, ...] = ()
+    extractor: str = setting("auto", "the network whose features are compared", choices=EXTRACTORS)
+    kid_subset_size: int = setting(100, "samples per KID subset", unit="samples", low=2)
+    inception_weights: str = setting(
+        "", "path of torch-fidelity's Inception weights; empty: its own download"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        for metric in self.metrics:
+            if metric not in IMAGE_METRICS + DENSITY_METRICS:
+                raise UnknownName(("metrics",), "metric", metric, IMAGE_METRICS + DENSITY_METRICS)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> EvaluateSpec:
+        """From plain values; `metrics` is a list of names.
+
+        Raises:
+            ConfigError: an unknown field or a value that is not allowed.
+        """
+        values = dict(plain) if isinstance(plain, Mapping) else plain
+        if isinstance(values, dict) and "metrics" in values:
+            metrics = values["metrics"]
+            if not isinstance(metrics, list | tuple):
+                raise ConfigError(
+                    ("metrics",), f"{metrics!r} is not allowed: must be a list of metrics"
+                )
+            values["metrics"] = tuple(metrics)
+        return build(cls, values)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The inverse of `from_plain`."""
+        return {**asdict(self), "metrics": list(self.metrics)}
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training and how it is watched.
+
+    `label` names the setting without its seed, so that runs with one label differ in nothing but the seed; reports group by it.
+    Only `config` enters the id: the rest cannot change the weights.
+    """
+
+    sweep: str
+    label: str
+    config: TrainConfig
+    evaluate: EvaluateSpec = EvaluateSpec()
+    recipe: str | None = None
+    log_every: int = 50  # generator updates between two rows of train.jsonl
+    checkpoint_seconds: float = 60.0  # between two checkpoints
+
+    @property
+    def run_id(self) -> str:
+        """12 hex digits, from the training configuration alone."""
+        return self.config.run_id
+
+    @property
+    def folder(self) -> str:
+        """The run folder's name: readable, and unique by its id."""
+        readable = re.sub(r"[^A-Za-z0-9_.=+-]+", "-", self.label).strip("-")[:80]
+        return f"{readable}-seed{self.config.seed}--{self.run_id}"
+
+    def to_plain(self) -> dict[str, Any]:
+        """What `spec.json` holds."""
+        return {
+            "run_id": self.run_id,
+            "sweep": self.sweep,
+            "label": self.label,
+            "recipe": self.recipe,
+            "config": self.config.to_plain(),
+            "evaluate": self.evaluate.to_plain(),
+            "log_every": self.log_every,
+            "checkpoint_seconds": self.checkpoint_seconds,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> RunSpec:
+        """The inverse of `to_plain`.
+
+        Raises:
+            ConfigError: content that is no run specification, or whose id is not that of its configuration.
+        """
+        try:
+            spec = cls(
+                sweep=plain["sweep"],
+                label=plain["label"],
+                config=TrainConfig.from_plain(plain["config"]),
+                evaluate=EvaluateSpec.from_plain(plain["evaluate"]),
+                recipe=plain["recipe"],
+                log_every=plain["log_every"],
+                checkpoint_seconds=plain["checkpoint_seconds"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ConfigError((), f"not a run specification: {error!r}") from None
+        if plain.get("run_id") != spec.run_id:
+            raise ConfigError(
+                ("run_id",),
+                f"{plain.get('run_id')!r} is not this configuration's id {spec.run_id!r}",
+            )
+        return spec

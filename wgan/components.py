@@ -1,0 +1,253 @@
+"""Components: the named, versioned, validated parts that a configuration chooses from.
+
+A component is a frozen dataclass whose fields are scalars. Giving the class a `name` registers it in its family
+(`lipschitz`, `loss`, `network`, `optimizer`, `dataset`), which is all it takes to be found by the sweep file, listed by the
+command line and tested by the contract tests. Every field states its unit and range once, in `setting`, and is checked there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import math
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self, TypeVar
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used: where it stands, the value, what is allowed.
+
+    Args:
+        path: the keys that lead to the value, outermost first, e.g. ("optimizer", "adam", "lr").
+        problem: what is wrong, without the place, e.g. "-1 is not allowed: a whole number >= 1".
+    """
+
+    def __init__(self, path: tuple[str, ...], problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{'.'.join(path)}: {problem}" if path else problem)
+
+    def under(self, *prefix: str) -> ConfigError:
+        """The same error seen from further out: `prefix` stands before its path."""
+        return ConfigError((*prefix, *self.path), self.problem)
+
+
+class UnknownName(ConfigError):
+    """A key or a component's name that does not exist; names the nearest match and all that do exist."""
+
+    def __init__(
+        self, path: tuple[str, ...], kind: str, name: object, allowed: Iterable[str]
+    ) -> None:
+        known = sorted(allowed)
+        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.55)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        listed = ", ".join(known) if known else "none"
+        super().__init__(path, f"unknown {kind} {name!r}{hint} (allowed: {listed})")
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a field may hold: bounds are inclusive (`low`, `high`) or exclusive (`above`, `below`)."""
+
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: tuple[str, ...] | None = None
+
+    def holds(self, value: Any) -> bool:
+        """Whether `value` lies in the range."""
+        if self.choices is not None:
+            return value in self.choices
+        return (
+            (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        if self.choices is not None:
+            return "one of " + ", ".join(self.choices)
+        bounds = ((">=", self.low), ("<=", self.high), (">", self.above), ("<", self.below))
+        return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+
+
+_NO_NEUTRAL = object()
+
+
+def setting(
+    default: Any,
+    doc: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    neutral: Any = _NO_NEUTRAL,
+) -> Any:
+    """A dataclass field that carries its meaning, unit and range.
+
+    `neutral` is for fields added after results exist: the value that gives the old behaviour. A field equal to its neutral
+    value is left out of the run id, so that the new field orphans no result.
+    """
+    metadata = {
+        "doc": doc,
+        "unit": unit,
+        "range": Range(low, high, above, below, choices),
+        "neutral": neutral,
+    }
+    return field(default=default, metadata=metadata)
+
+
+_NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+
+
+@functools.cache
+def hints_of(cls: type) -> dict[str, Any]:
+    """The resolved type of each field of a dataclass."""
+    hints = typing.get_type_hints(cls)
+    return {item.name: hints[item.name] for item in dataclasses.fields(cls)}
+
+
+def _coerce(value: Any, wanted: Any) -> Any:
+    """`value` as the type `wanted` where nothing is lost (0 for 0.0, 1e4 for 10000); otherwise TypeError."""
+    if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isfinite(value):
+            return float(value)
+    elif wanted is int and isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isfinite(value) and value == int(value):
+            return int(value)
+    elif wanted in (bool, str) and isinstance(value, wanted):
+        return value
+    raise TypeError
+
+
+def check_settings(instance: Any) -> None:
+    """Check every `setting` of a dataclass instance in place; called from `__post_init__`.
+
+    Raises:
+        ConfigError: a value of the wrong type or out of range.
+    """
+    hints = hints_of(type(instance))
+    for item in dataclasses.fields(instance):
+        wanted, allowed = hints[item.name], item.metadata.get("range")
+        if allowed is None or wanted not in _NOUNS:
+            continue
+        value = getattr(instance, item.name)
+        expected = (
+            f"{_NOUNS[wanted]} {allowed}".strip() if allowed.choices is None else str(allowed)
+        )
+        try:
+            value = _coerce(value, wanted)
+        except TypeError:
+            raise ConfigError(
+                (item.name,), f"{value!r} is not allowed: must be {expected}"
+            ) from None
+        if not allowed.holds(value):
+            if allowed.choices is not None:
+                raise UnknownName((item.name,), "value", value, allowed.choices)
+            raise ConfigError((item.name,), f"{value!r} is not allowed: must be {expected}")
+        object.__setattr__(instance, item.name, value)
+
+
+def plain_settings(instance: Any) -> dict[str, Any]:
+    """The scalar fields of a component as a plain mapping, those at their neutral value left out."""
+    values = {}
+    for item in dataclasses.fields(instance):
+        value = getattr(instance, item.name)
+        if value != item.metadata.get("neutral", _NO_NEUTRAL):
+            values[item.name] = value
+    return values
+
+
+@dataclass(frozen=True)
+class Component:
+    """Base of every family. Subclass a family, give the class a `name`, and it is registered."""
+
+    family: ClassVar[str]
+    registry: ClassVar[dict[str, type[Component]]]
+    name: ClassVar[str]
+    version: ClassVar[int] = 1  # raised when the same settings would give other numbers
+    reference: ClassVar[str] = ""  # paper, arXiv number, equation
+
+    def __init_subclass__(cls, family: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if family is not None:
+            cls.family, cls.registry = family, {}
+        elif "name" in cls.__dict__:
+            if cls.name in cls.registry:
+                raise TypeError(f"two {cls.family} components are called {cls.name!r}")
+            cls.registry[cls.name] = cls
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @classmethod
+    def named(cls, name: object) -> type[Self]:
+        """The class registered under `name` in this family.
+
+        Raises:
+            UnknownName: no such component; names the nearest.
+        """
+        if not isinstance(name, str) or name not in cls.registry:
+            raise UnknownName((), cls.family, name, cls.registry)
+        return typing.cast("type[Self]", cls.registry[name])
+
+    @classmethod
+    def from_plain(cls, plain: object) -> Self:
+        """A component from `name` or `{name: {field: value}}`.
+
+        Raises:
+            ConfigError: an unknown name or field, or a value that is not allowed.
+        """
+        if isinstance(plain, cls):
+            return plain
+        if isinstance(plain, str):
+            return cls.named(plain)()
+        if not isinstance(plain, Mapping) or len(plain) != 1:
+            raise ConfigError(
+                (),
+                f"{plain!r} is not allowed: give a {cls.family}'s name, or name: {{field: value}}",
+            )
+        ((name, values),) = plain.items()
+        chosen = cls.named(name)
+        return build(chosen, values if values is not None else {}, path=(str(name),))
+
+    def to_plain(self) -> dict[str, dict[str, Any]]:
+        """`{name: {field: value}}`, the inverse of `from_plain`."""
+        return {self.name: plain_settings(self)}
+
+    def __str__(self) -> str:
+        """The name, with the fields that differ from their defaults: `gradient_penalty(weight=1)`."""
+        changed = [
+            f"{item.name}={value:g}" if isinstance(value, float) else f"{item.name}={value}"
+            for item in dataclasses.fields(self)
+            if (value := getattr(self, item.name)) != item.default
+        ]
+        return f"{self.name}({', '.join(changed)})" if changed else self.name
+
+
+def build(cls: type[T], values: object, path: tuple[str, ...] = ()) -> T:
+    """An instance of the dataclass `cls` from a mapping of its fields, strictly.
+
+    Raises:
+        ConfigError: `values` is no mapping, has an unknown field, or a value that is not allowed.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(path, f"{values!r} is not allowed: must be a mapping of fields")
+    known = [item.name for item in dataclasses.fields(typing.cast(Any, cls))]
+    for key in values:
+        if key not in known:
+            raise UnknownName((*path, str(key)), "field", key, known)
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        raise error.under(*path) from None

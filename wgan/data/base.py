@@ -1,0 +1,111 @@
+"""The contract of a data set: its shape without loading, and, once loaded, batches from a stream.
+
+Samples are drawn with replacement, a stated deviation from epochs: the order of the data is then nothing but the `data`
+stream's state, equal for every method with that seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from wgan.components import Component
+
+
+@dataclass(frozen=True)
+class Images:
+    """An image set in memory.
+
+    Attributes:
+        train, held_out: uint8, shape (N, C, H, W). The held-out split is never trained on.
+        train_labels, held_out_labels: int64, shape (N,), or None where the set has none.
+    """
+
+    name: str
+    train: Tensor
+    held_out: Tensor
+    train_labels: Tensor | None = None
+    held_out_labels: Tensor | None = None
+    kind: ClassVar[str] = "images"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W)."""
+        return tuple(self.train.shape[1:])
+
+    def batch(self, count: int, rng: torch.Generator) -> Tensor:
+        """`count` training images, float32 in [-1, 1], drawn with replacement."""
+        return as_float(_pick(self.train, count, rng))
+
+    def held_out_batch(self, count: int, rng: torch.Generator) -> Tensor:
+        """`count` held-out images, float32 in [-1, 1], drawn with replacement."""
+        return as_float(_pick(self.held_out, count, rng))
+
+    def to(self, device: torch.device | str) -> Images:
+        """The same set with its pixels on `device`."""
+        return replace(self, train=self.train.to(device), held_out=self.held_out.to(device))
+
+
+@dataclass(frozen=True)
+class Density:
+    """A distribution in R^d that can be sampled without end, so that held-out samples are simply further ones.
+
+    Attributes:
+        sampler: (count, stream) -> float32 (count, d).
+        modes: the centres of a mixture, shape (K, d), or None where there are none.
+        mode_std: the standard deviation of each of its components, in each coordinate.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    sampler: Callable[[int, torch.Generator], Tensor]
+    modes: Tensor | None = None
+    mode_std: float | None = None
+    kind: ClassVar[str] = "density"
+
+    def batch(self, count: int, rng: torch.Generator) -> Tensor:
+        """`count` samples, float32, shape (count, d)."""
+        return self.sampler(count, rng)
+
+    def held_out_batch(self, count: int, rng: torch.Generator) -> Tensor:
+        """`count` further samples."""
+        return self.sampler(count, rng)
+
+    def to(self, device: torch.device | str) -> Density:
+        """Itself: samples are made where the stream lives."""
+        return self
+
+
+Data = Images | Density
+
+
+@dataclass(frozen=True)
+class Dataset(Component, family="dataset"):
+    """The description of a data set; `load` fetches or makes it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W) of an image set or (d,) of a density, known without loading."""
+        raise NotImplementedError
+
+    def load(self) -> Data:
+        """The data, on the CPU."""
+        raise NotImplementedError
+
+
+def as_float(pixels: Tensor) -> Tensor:
+    """uint8 0..255 to float32 -1..1."""
+    return pixels.to(torch.float32).div_(127.5).sub_(1)
+
+
+def as_pixels(images: Tensor) -> Tensor:
+    """Floats in [-1, 1] to uint8 0..255, rounded to the nearest; values beyond are clamped."""
+    return images.mul(127.5).add_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _pick(pixels: Tensor, count: int, rng: torch.Generator) -> Tensor:
+    return pixels[torch.randint(len(pixels), (count,), generator=rng, device=rng.device)]

@@ -1,0 +1,10 @@
+"""Finding components: importing every module of a package, so that adding a file is all it takes to add a component."""
+
+import importlib
+import pkgutil
+
+
+def import_all(package: str, path: list[str]) -> None:
+    """Import each module directly inside `package`, whose `__path__` is `path`."""
+    for module in pkgutil.iter_modules(path):
+        importlib.import_module(f"{package}.{module.name}")

@@ -1,0 +1,57 @@
+"""The contract of a Lipschitz method: a frozen dataclass of scalars with three hooks, each a no-op unless overridden.
+
+Write one in a file of its own in this folder: subclass `LipschitzMethod`, give it a `name` equal to the file's, override what it
+needs. It is then found by sweep files, listed by the command line and tested by the contract tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from wgan.components import Component, setting
+
+
+@dataclass(frozen=True)
+class LipschitzMethod(Component, family="lipschitz"):
+    """A way to hold the critic's Lipschitz constraint.
+
+    `every` and `scale_by_every` make a penalty lazy: it is computed at every k-th critic step, there multiplied by k if
+    `scale_by_every` (Karras et al. 2020, arXiv:1912.04958, section 3.1). `critic_step` decides from its own counter.
+    """
+
+    packable: ClassVar[bool] = False  # whether many seeds may train as one stacked model
+
+    every: int = setting(
+        1, "critic steps between two penalties", unit="critic steps", low=1, neutral=1
+    )
+    scale_by_every: bool = setting(
+        True, "whether a lazy penalty is multiplied by `every`", neutral=True
+    )
+
+    @property
+    def bound(self) -> float | None:
+        """The Lipschitz constant the method promises in the Euclidean norm, or None where it promises none."""
+        return None
+
+    def wrap(self, critic: nn.Module) -> nn.Module:
+        """The critic under the constraint; called once, before its optimizer is built."""
+        return critic
+
+    def penalty(
+        self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator
+    ) -> Tensor | None:
+        """A scalar >= 0 to add to the critic's loss, or None where the method has none.
+
+        Args:
+            critic: maps (N, ...) to scores (N,).
+            real, fake: batches of one shape (N, ...), neither requiring grad.
+            rng: the method's own stream.
+        """
+        return None
+
+    def after_step(self, critic: nn.Module) -> None:
+        """Projection and state, after the optimizer's step."""

@@ -1,0 +1,152 @@
+"""Losses: pure functions on vectors of scores, shape (N,). The critic is high on real.
+
+Each loss also says what it estimates: `distance` is the divergence that the critic's loss bounds from below, without any
+penalty. It is positive when the critic works and zero when it cannot tell real from fake.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from wgan.components import Component
+
+
+def check_scores(*vectors: Tensor) -> None:
+    """Refuse anything but vectors: a (N, 1) against a (N,) would broadcast to (N, N) and change a loss without an error.
+
+    Raises:
+        ValueError: a tensor that is not of shape (N,).
+    """
+    for vector in vectors:
+        if vector.dim() != 1:
+            raise ValueError(f"scores must have shape (N,), not {tuple(vector.shape)}")
+
+
+@dataclass(frozen=True)
+class Loss(Component, family="loss"):
+    """A pair of losses and the distance they estimate.
+
+    `distance_name` is the divergence, `bounds` how `distance` relates to it, `needs_real` whether the generator's step
+    scores reals as well.
+    """
+
+    distance_name: ClassVar[str]
+    bounds: ClassVar[str]
+    needs_real: ClassVar[bool] = False
+
+    def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """What the critic minimises, a scalar."""
+        raise NotImplementedError
+
+    def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
+        """What the generator minimises, a scalar."""
+        raise NotImplementedError
+
+    def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """The estimate of `distance_name` by this critic, a scalar."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Wasserstein(Loss):
+    """Critic: E f(fake) - E f(real). Generator: -E f(fake).
+
+    Equal to the form with labels +1 for real and -1 for fake, mean(-label * score) summed over both halves.
+    """
+
+    name: ClassVar[str] = "wasserstein"
+    reference: ClassVar[str] = "Arjovsky et al. 2017, arXiv:1701.07875, equations 2 and 3"
+    distance_name: ClassVar[str] = "W1"
+    bounds: ClassVar[str] = (
+        "W1 >= E f(real) - E f(fake) for every 1-Lipschitz f; K times that for a K-Lipschitz f"
+    )
+
+    def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """Minus the distance."""
+        return -self.distance(real_scores, fake_scores)
+
+    def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
+        """-E f(fake)."""
+        check_scores(fake_scores)
+        return -fake_scores.mean()
+
+    def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """E f(real) - E f(fake)."""
+        check_scores(real_scores, fake_scores)
+        return real_scores.mean() - fake_scores.mean()
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """The discriminator's cross-entropy, D = sigmoid(score); what the generator does with it is the subclass's."""
+
+    distance_name: ClassVar[str] = "JS"
+    bounds: ClassVar[str] = (
+        "JS >= log 2 - (cross-entropy on real + cross-entropy on fake) / 2; at most log 2"
+    )
+
+    def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """-E log D(real) - E log(1 - D(fake))."""
+        check_scores(real_scores, fake_scores)
+        return F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean()
+
+    def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """log 2 minus half the critic's loss, in nats."""
+        return math.log(2) - self.critic_loss(real_scores, fake_scores) / 2
+
+
+@dataclass(frozen=True)
+class NonSaturating(CrossEntropy):
+    """Cross-entropy; the generator maximises E log D(fake)."""
+
+    name: ClassVar[str] = "nonsaturating"
+    reference: ClassVar[str] = "Goodfellow et al. 2014, arXiv:1406.2661, section 3, last paragraph"
+
+    def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
+        """-E log D(fake)."""
+        check_scores(fake_scores)
+        return F.softplus(-fake_scores).mean()
+
+
+@dataclass(frozen=True)
+class Minimax(CrossEntropy):
+    """Cross-entropy; the generator minimises E log(1 - D(fake)), which saturates where the critic is sure."""
+
+    name: ClassVar[str] = "minimax"
+    reference: ClassVar[str] = "Goodfellow et al. 2014, arXiv:1406.2661, equation 1 and Algorithm 1"
+
+    def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
+        """E log(1 - D(fake))."""
+        check_scores(fake_scores)
+        return -F.softplus(fake_scores).mean()
+
+
+@dataclass(frozen=True)
+class Hinge(Loss):
+    """Critic: E max(0, 1 - f(real)) + E max(0, 1 + f(fake)). Generator: -E f(fake)."""
+
+    name: ClassVar[str] = "hinge"
+    reference: ClassVar[str] = (
+        "Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, equations 16 and 17"
+    )
+    distance_name: ClassVar[str] = "TV"
+    bounds: ClassVar[str] = "TV >= 1 - critic loss / 2; at most 1"
+
+    def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """The two hinges, each with margin 1."""
+        check_scores(real_scores, fake_scores)
+        return F.relu(1 - real_scores).mean() + F.relu(1 + fake_scores).mean()
+
+    def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
+        """-E f(fake)."""
+        check_scores(fake_scores)
+        return -fake_scores.mean()
+
+    def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """1 minus half the critic's loss."""
+        return 1 - self.critic_loss(real_scores, fake_scores) / 2

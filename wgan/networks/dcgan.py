@@ -1,0 +1,96 @@
+"""DCGAN: strided convolutions down to a small base, transposed convolutions up from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from wgan.components import ConfigError, setting
+from wgan.networks.base import Flat, Network, Shape, normalisation
+
+# Image size to the size of the smallest feature map; the ratio gives the number of halvings.
+_BASE = {8: 2, 16: 4, 28: 7, 32: 4, 64: 4}
+_SLOPE = 0.2  # of the leaky ReLU, DCGAN section 4
+
+
+@dataclass(frozen=True)
+class DCGAN(Network):
+    """Kernel 4, stride 2, padding 1 throughout (DCGAN itself: kernel 5); channels double at each halving.
+
+    Critic: leaky ReLU .2, ends in one dense layer. Generator: ReLU, batch norm as a field, tanh. Weights begin as
+    N(0, .02), biases at 0 (DCGAN, section 4). As in DCGAN, neither the critic's first
+    layer nor the generator's last is normalised.
+    """
+
+    name: ClassVar[str] = "dcgan"
+    reference: ClassVar[str] = "Radford et al. 2015, arXiv:1511.06434, section 3 and figure 1"
+
+    width: int = setting(64, "channels of the layer next to the image", unit="channels", low=1)
+    generator_norm: str = setting(
+        "batch", "normalisation of the generator", choices=("batch", "none")
+    )
+
+    def check(self, shape: Shape, critic_norm: str) -> None:
+        """Square images of 8, 16, 28, 32 or 64 pixels.
+
+        Raises:
+            ConfigError: any other shape.
+        """
+        if len(shape) != 3 or shape[1] != shape[2] or shape[1] not in _BASE:
+            sizes = ", ".join(str(size) for size in _BASE)
+            raise ConfigError(
+                ("network",),
+                f"dcgan cannot make samples of shape {shape}: square images of {sizes} pixels only",
+            )
+
+    def generator(self, shape: Shape, noise_size: int) -> nn.Module:
+        """Noise (N, noise_size) to images (N, C, H, W) in [-1, 1]."""
+        base, widths = _BASE[shape[1]], self._widths(shape[1])[::-1]
+        normed = self.generator_norm == "batch"
+
+        def activated(channels: int) -> list[nn.Module]:
+            return [*([nn.BatchNorm2d(channels)] if normed else []), nn.ReLU()]
+
+        # A bias before batch norm has no gradient, only noise.
+        layers = [
+            nn.Linear(noise_size, widths[0] * base**2, bias=not normed),
+            nn.Unflatten(1, (widths[0], base, base)),
+        ]
+        layers += activated(widths[0])
+        for inputs, outputs in zip(widths, widths[1:], strict=False):
+            layers += [
+                nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=not normed),
+                *activated(outputs),
+            ]
+        return nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], shape[0], 4, 2, 1), nn.Tanh())
+
+    def critic(self, shape: Shape, norm: str) -> nn.Module:
+        """Images (N, C, H, W) to scores (N,)."""
+        channels, size = shape[0], shape[1]
+        layers: list[nn.Module] = []
+        for outputs in self._widths(shape[1]):
+            size //= 2
+            between = normalisation(norm, outputs, size) if layers else None
+            layers.append(
+                nn.Conv2d(channels, outputs, 4, 2, 1, bias=not isinstance(between, nn.BatchNorm2d))
+            )
+            layers += [between] if between is not None else []
+            layers.append(nn.LeakyReLU(_SLOPE))
+            channels = outputs
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * size**2, 1), Flat())
+
+    def initialise(self, module: nn.Module, rng: torch.Generator) -> None:
+        """N(0, .02) for every weight of a dense or convolutional layer, zero biases."""
+        for layer in module.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, 0.0, 0.02, generator=rng)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    def _widths(self, size: int) -> list[int]:
+        """Channels of each layer, from the image inwards."""
+        return [self.width * 2**layer for layer in range(int(math.log2(size // _BASE[size])))]

@@ -1,0 +1,85 @@
+"""Recipes: named bundles of loss, Lipschitz method, optimizer and critic steps, with the papers' own settings.
+
+A recipe sets these four and nothing else; whatever a sweep file says beside it overrides it. The architecture, the critic's
+normalisation and the length of training are common to all recipes of a comparison, so they are no part of one.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from wgan.components import UnknownName
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named GAN: `settings` are plain values for `TrainConfig.from_plain`, `reference` says where they stand."""
+
+    name: str
+    title: str
+    reference: str
+    settings: dict[str, Any]
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            "gan",
+            "standard GAN, non-saturating",
+            "Goodfellow et al. 2014, arXiv:1406.2661, section 3; Adam of Radford et al. 2015 (DCGAN), arXiv:1511.06434, section 4",
+            {
+                "loss": "nonsaturating",
+                "lipschitz": "none",
+                "optimizer": {"adam": {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999}},
+                "critic_steps": 1,
+            },
+        ),
+        Recipe(
+            "wgan",
+            "WGAN with weight clipping",
+            "Arjovsky et al. 2017, arXiv:1701.07875, Algorithm 1",
+            {
+                "loss": "wasserstein",
+                "lipschitz": {"weight_clipping": {"limit": 0.01}},
+                "optimizer": {"rmsprop": {"lr": 5e-5}},
+                "critic_steps": 5,
+            },
+        ),
+        Recipe(
+            "wgan_gp",
+            "WGAN with gradient penalty",
+            "Gulrajani et al. 2017, arXiv:1704.00028, Algorithm 1",
+            {
+                "loss": "wasserstein",
+                "lipschitz": {"gradient_penalty": {"weight": 10.0, "target": 1.0, "sides": "two"}},
+                "optimizer": {"adam": {"lr": 1e-4, "beta1": 0.0, "beta2": 0.9}},
+                "critic_steps": 5,
+            },
+        ),
+        Recipe(
+            "sngan",
+            "standard GAN with spectral normalisation",
+            "Miyato et al. 2018, arXiv:1802.05957, Algorithm 1; setting C of its Table 1",
+            {
+                "loss": "nonsaturating",
+                "lipschitz": "spectral_norm",
+                "optimizer": {"adam": {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999}},
+                "critic_steps": 1,
+            },
+        ),
+    )
+}
+
+
+def recipe_settings(name: object) -> dict[str, Any]:
+    """The settings of the recipe `name`, a copy of one's own.
+
+    Raises:
+        UnknownName: there is no such recipe; names the nearest.
+    """
+    if not isinstance(name, str) or name not in RECIPES:
+        raise UnknownName(("recipe",), "recipe", name, RECIPES)
+    return copy.deepcopy(RECIPES[name].settings)
