@@ -1,4 +1,7 @@
-"""Records: what a sweep has left behind, in memory. `store.collect` makes it; reports read nothing else."""
+"""Records: what a sweep has left behind, in memory.
+
+`store.collect` makes it; reports read nothing else.
+"""
 
 from __future__ import annotations
 
@@ -58,12 +61,12 @@ class Records:
     Attributes:
         sweep, question: the sweep's name and the question it asks.
         runs: one row per run of the sweep, finished or not; RUN_COLUMNS first, others may follow.
-        curves: one row per run and step; CURVE_COLUMNS first, others may follow; NaN where a step has no such figure.
-        protocols: the distinct score protocols met, each the JSON of its `protocol.json` (with `id`, `floor`, `baselines`).
-        specs, environments: by run id, the contents of `spec.json` and `env.json`.
-        samples: by run id, the PNG bytes of the last sample grid.
-        folders: by run id, the run folder relative to the results folder.
-        notes: sentences about what was found damaged or recovered while reading.
+        curves: one row per run and step; CURVE_COLUMNS first, others may follow; NaN where a step
+        has no such figure. protocols: the distinct score protocols met, each the JSON of its
+        `protocol.json` (with `id`, `floor`, `baselines`). specs, environments: by run id, the
+        contents of `spec.json` and `env.json`. samples: by run id, the PNG bytes of the last sample
+        grid. folders: by run id, the run folder relative to the results folder. notes: sentences
+        about what was found damaged or recovered while reading.
     """
 
     sweep: str

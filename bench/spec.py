@@ -1,4 +1,4 @@
-"""RunSpec: one run of a sweep, completely described; the unit that is planned, dispatched and recorded."""
+"""RunSpec: one run of a sweep, the unit that is planned, dispatched and recorded."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ EXTRACTORS = ("auto", "digits_cnn", "inception")
 class EvaluateSpec:
     """How the quality of a run is scored: what the score protocol is made from.
 
-    `metrics` empty means all that the data set allows. `extractor` "auto" is `digits_cnn` for digits and `inception` for every
-    other image set.
+    `metrics` empty means all that the data set allows. `extractor` "auto" is `digits_cnn` for
+    digits and `inception` for every other image set.
     """
 
     every: int = setting(
@@ -68,8 +68,8 @@ class EvaluateSpec:
 class RunSpec:
     """One training and how it is watched.
 
-    `label` names the setting without its seed, so that runs with one label differ in nothing but the seed; reports group by it.
-    Only `config` enters the id: the rest cannot change the weights.
+    `label` names the setting without its seed, so that runs with one label differ in nothing but
+    the seed; reports group by it. Only `config` enters the id: the rest cannot change the weights.
     """
 
     sweep: str
@@ -109,7 +109,8 @@ class RunSpec:
         """The inverse of `to_plain`.
 
         Raises:
-            ConfigError: content that is no run specification, or whose id is not that of its configuration.
+            ConfigError: content that is no run specification, or whose id is not that of its
+            configuration.
         """
         try:
             spec = cls(

@@ -1,1 +1,1 @@
-"""wgan: a library of GAN training, for reading how each way to hold the Lipschitz constraint is done right."""
+"""wgan: GAN training, to read how each way to hold the Lipschitz constraint is done right."""

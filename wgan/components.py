@@ -1,8 +1,9 @@
 """Components: the named, versioned, validated parts that a configuration chooses from.
 
-A component is a frozen dataclass whose fields are scalars. Giving the class a `name` registers it in its family
-(`lipschitz`, `loss`, `network`, `optimizer`, `dataset`), which is all it takes to be found by the sweep file, listed by the
-command line and tested by the contract tests. Every field states its unit and range once, in `setting`, and is checked there.
+A component is a frozen dataclass whose fields are scalars. Giving the class a `name` registers it
+in its family (`lipschitz`, `loss`, `network`, `optimizer`, `dataset`), which is all it takes to be
+found by the sweep file, listed by the command line and tested by the contract tests. Every field
+states its unit and range once, in `setting`, and is checked there.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class ConfigError(ValueError):
 
 
 class UnknownName(ConfigError):
-    """A key or a component's name that does not exist; names the nearest match and all that do exist."""
+    """A key or a component's name that does not exist; names the nearest and all that do."""
 
     def __init__(
         self, path: tuple[str, ...], kind: str, name: object, allowed: Iterable[str]
@@ -52,7 +53,7 @@ class UnknownName(ConfigError):
 
 @dataclass(frozen=True)
 class Range:
-    """What a field may hold: bounds are inclusive (`low`, `high`) or exclusive (`above`, `below`)."""
+    """What a field may hold: `low` and `high` are inclusive, `above` and `below` exclusive."""
 
     low: float | None = None
     high: float | None = None
@@ -95,8 +96,9 @@ def setting(
 ) -> Any:
     """A dataclass field that carries its meaning, unit and range.
 
-    `neutral` is for fields added after results exist: the value that gives the old behaviour. A field equal to its neutral
-    value is left out of the run id, so that the new field orphans no result.
+    `neutral` is for fields added after results exist: the value that gives the old behaviour. A
+    field equal to its neutral value is left out of the run id, so that the new field orphans no
+    result.
     """
     metadata = {
         "doc": doc,
@@ -118,7 +120,7 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 
 def _coerce(value: Any, wanted: Any) -> Any:
-    """`value` as the type `wanted` where nothing is lost (0 for 0.0, 1e4 for 10000); otherwise TypeError."""
+    """`value` as `wanted` where nothing is lost (0 for 0.0, 1e4 for 10000), else TypeError."""
     if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
         if math.isfinite(value):
             return float(value)
@@ -136,7 +138,7 @@ def check_settings(instance: Any) -> None:
     Raises:
         ConfigError: a value of the wrong type or out of range.
     """
-    hints = hints_of(type(instance))
+    hints = hints_of(type(instance))  # type: ignore[arg-type]  # a class is hashable
     for item in dataclasses.fields(instance):
         wanted, allowed = hints[item.name], item.metadata.get("range")
         if allowed is None or wanted not in _NOUNS:
@@ -159,7 +161,7 @@ def check_settings(instance: Any) -> None:
 
 
 def plain_settings(instance: Any) -> dict[str, Any]:
-    """The scalar fields of a component as a plain mapping, those at their neutral value left out."""
+    """The fields of a component as a plain mapping, those at their neutral value left out."""
     values = {}
     for item in dataclasses.fields(instance):
         value = getattr(instance, item.name)
@@ -226,7 +228,7 @@ class Component:
         return {self.name: plain_settings(self)}
 
     def __str__(self) -> str:
-        """The name, with the fields that differ from their defaults: `gradient_penalty(weight=1)`."""
+        """The name and the fields that differ from their defaults: `gradient_penalty(weight=1)`."""
         changed = [
             f"{item.name}={value:g}" if isinstance(value, float) else f"{item.name}={value}"
             for item in dataclasses.fields(self)

@@ -1,7 +1,7 @@
 """TrainConfig: every number that can change a training's result, with its unit, range and default.
 
-What only decides how often we look (evaluation interval, logging) or where it runs is not here: it cannot change the weights,
-so it must not change the run's id.
+What only decides how often we look (evaluation interval, logging) or where it runs is not here: it
+cannot change the weights, so it must not change the run's id.
 """
 
 from __future__ import annotations
@@ -65,12 +65,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        for name, family in (*COMPONENTS.items(), ("lipschitz", LipschitzMethod)):
-            held = self.lipschitz if name == "lipschitz" else (getattr(self, name),)
-            if not held or not all(isinstance(part, family) for part in held):
-                raise ConfigError(
-                    (name,), f"{held!r} is not allowed: must be of the family {family.family}"
-                )
+        for name, family in COMPONENTS.items():
+            _check_family(name, family, (getattr(self, name),))
+        _check_family("lipschitz", LipschitzMethod, self.lipschitz)
         names = [method.name for method in self.lipschitz]
         if len(set(names)) < len(names):
             raise ConfigError(
@@ -82,10 +79,12 @@ class TrainConfig:
     def from_plain(cls, plain: Mapping[str, Any]) -> TrainConfig:
         """A configuration from names and scalars, as a sweep file or `spec.json` holds them.
 
-        Components are `name` or `{name: {field: value}}`; `lipschitz` may also be `{all: [method, ...]}` or a list.
+        Components are `name` or `{name: {field: value}}`; `lipschitz` may also be `{all: [method,
+        ...]}` or a list.
 
         Raises:
-            ConfigError: an unknown name or field or a value that is not allowed, with the path to it.
+            ConfigError: an unknown name or field or a value that is not allowed, with the path to
+            it.
         """
         values = dict(plain)
         for name, family in COMPONENTS.items():
@@ -105,7 +104,7 @@ class TrainConfig:
 
     @property
     def run_id(self) -> str:
-        """12 hex digits: the hash of the canonical JSON of this configuration and its components' versions."""
+        """12 hex digits: a hash of this configuration and of its components' versions."""
         parts = [getattr(self, name) for name in COMPONENTS]
         versions = {
             f"{part.family}:{part.name}": part.version for part in (*parts, *self.lipschitz)
@@ -124,6 +123,13 @@ class TrainConfig:
 def field_names() -> list[str]:
     """The names of all fields of a training configuration."""
     return [item.name for item in dataclasses.fields(TrainConfig)]
+
+
+def _check_family(name: str, family: type[Component], parts: tuple[object, ...]) -> None:
+    if not parts or not all(isinstance(part, family) for part in parts):
+        raise ConfigError(
+            (name,), f"{parts!r} is not allowed: must be of the family {family.family}"
+        )
 
 
 def _methods(plain: object) -> tuple[LipschitzMethod, ...]:

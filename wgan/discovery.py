@@ -1,4 +1,4 @@
-"""Finding components: importing every module of a package, so that adding a file is all it takes to add a component."""
+"""Finding components: adding a file to a package is all it takes to add a component."""
 
 import importlib
 import pkgutil

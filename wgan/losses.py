@@ -1,7 +1,8 @@
 """Losses: pure functions on vectors of scores, shape (N,). The critic is high on real.
 
-Each loss also says what it estimates: `distance` is the divergence that the critic's loss bounds from below, without any
-penalty. It is positive when the critic works and zero when it cannot tell real from fake.
+Each loss also says what it estimates: `distance` is the divergence that the critic's loss bounds
+from below, without any penalty. It is positive when the critic works and zero when it cannot tell
+real from fake.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from wgan.components import Component
 
 
 def check_scores(*vectors: Tensor) -> None:
-    """Refuse anything but vectors: a (N, 1) against a (N,) would broadcast to (N, N) and change a loss without an error.
+    """Refuse anything but vectors.
+
+    A (N, 1) against a (N,) would broadcast to (N, N) and change a loss without an error.
 
     Raises:
         ValueError: a tensor that is not of shape (N,).
@@ -31,8 +34,8 @@ def check_scores(*vectors: Tensor) -> None:
 class Loss(Component, family="loss"):
     """A pair of losses and the distance they estimate.
 
-    `distance_name` is the divergence, `bounds` how `distance` relates to it, `needs_real` whether the generator's step
-    scores reals as well.
+    `distance_name` is the divergence, `bounds` how `distance` relates to it, `needs_real` whether
+    the generator's step scores reals as well.
     """
 
     distance_name: ClassVar[str]
@@ -56,7 +59,8 @@ class Loss(Component, family="loss"):
 class Wasserstein(Loss):
     """Critic: E f(fake) - E f(real). Generator: -E f(fake).
 
-    Equal to the form with labels +1 for real and -1 for fake, mean(-label * score) summed over both halves.
+    Equal to the form with labels +1 for real and -1 for fake, mean(-label * score) summed over both
+    halves.
     """
 
     name: ClassVar[str] = "wasserstein"
@@ -83,7 +87,7 @@ class Wasserstein(Loss):
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """The discriminator's cross-entropy, D = sigmoid(score); what the generator does with it is the subclass's."""
+    """The discriminator's cross-entropy, D = sigmoid(score)."""
 
     distance_name: ClassVar[str] = "JS"
     bounds: ClassVar[str] = (
@@ -96,7 +100,7 @@ class CrossEntropy(Loss):
         return F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean()
 
     def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-        """log 2 minus half the critic's loss, in nats."""
+        """Log 2 minus half the critic's loss, in nats."""
         return math.log(2) - self.critic_loss(real_scores, fake_scores) / 2
 
 
@@ -115,7 +119,7 @@ class NonSaturating(CrossEntropy):
 
 @dataclass(frozen=True)
 class Minimax(CrossEntropy):
-    """Cross-entropy; the generator minimises E log(1 - D(fake)), which saturates where the critic is sure."""
+    """Cross-entropy; the generator minimises E log(1 - D(fake)), which saturates."""
 
     name: ClassVar[str] = "minimax"
     reference: ClassVar[str] = "Goodfellow et al. 2014, arXiv:1406.2661, equation 1 and Algorithm 1"
@@ -132,7 +136,7 @@ class Hinge(Loss):
 
     name: ClassVar[str] = "hinge"
     reference: ClassVar[str] = (
-        "Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, equations 16 and 17"
+        "Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eq. 16, 17"
     )
     distance_name: ClassVar[str] = "TV"
     bounds: ClassVar[str] = "TV >= 1 - critic loss / 2; at most 1"

@@ -34,7 +34,7 @@ class Adam(Optimizer):
     epsilon: float = setting(1e-8, "added to the root of the squared gradient's mean", above=0)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """torch's Adam; the fused kernel costs a quarter of the foreach one on the CPU."""
+        """Torch's Adam; the fused kernel costs a quarter of the foreach one on the CPU."""
         return torch.optim.Adam(
             parameters, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.epsilon, fused=True
         )
@@ -54,5 +54,5 @@ class RMSprop(Optimizer):
     epsilon: float = setting(1e-8, "added to the root of the squared gradient's mean", above=0)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """torch's RMSprop."""
+        """Torch's RMSprop."""
         return torch.optim.RMSprop(parameters, lr=self.lr, alpha=self.alpha, eps=self.epsilon)

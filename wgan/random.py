@@ -1,7 +1,7 @@
 """The streams of random numbers: one per purpose, all from one seed.
 
-Streams keep methods comparable: equal seeds give equal initial weights, equal data order and equal noise whatever else a
-method draws, because a method's own draws come from a stream of its own.
+Streams keep methods comparable: equal seeds give equal initial weights, equal data order and equal
+noise whatever else a method draws, because a method's own draws come from a stream of its own.
 """
 
 from __future__ import annotations
@@ -28,6 +28,6 @@ def stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch
 def training_streams(
     seed: int, methods: Iterable[str], device: torch.device | str = "cpu"
 ) -> dict[str, torch.Generator]:
-    """The streams that a training draws from: `data`, `noise` and `penalty:<method>` for each method."""
+    """What a training draws from: `data`, `noise` and `penalty:<method>` for each method."""
     purposes = ["data", "noise", *(f"penalty:{method}" for method in methods)]
     return {purpose: stream(seed, purpose, device) for purpose in purposes}

@@ -1,7 +1,8 @@
-"""Recipes: named bundles of loss, Lipschitz method, optimizer and critic steps, with the papers' own settings.
+"""Recipes: loss, Lipschitz method, optimizer and critic steps, as the papers set them.
 
-A recipe sets these four and nothing else; whatever a sweep file says beside it overrides it. The architecture, the critic's
-normalisation and the length of training are common to all recipes of a comparison, so they are no part of one.
+A recipe sets these four and nothing else; whatever a sweep file says beside it overrides it. The
+architecture, the critic's normalisation and the length of training are common to all recipes of a
+comparison, so they are no part of one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from wgan.components import UnknownName
 
 @dataclass(frozen=True)
 class Recipe:
-    """A named GAN: `settings` are plain values for `TrainConfig.from_plain`, `reference` says where they stand."""
+    """A named GAN; `settings` are plain values for `TrainConfig.from_plain`."""
 
     name: str
     title: str
@@ -29,7 +30,8 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "gan",
             "standard GAN, non-saturating",
-            "Goodfellow et al. 2014, arXiv:1406.2661, section 3; Adam of Radford et al. 2015 (DCGAN), arXiv:1511.06434, section 4",
+            "Goodfellow et al. 2014, arXiv:1406.2661, section 3; "
+            "optimizer: Radford et al. 2015 (DCGAN), arXiv:1511.06434, section 4",
             {
                 "loss": "nonsaturating",
                 "lipschitz": "none",

@@ -1,7 +1,7 @@
 """The contract of a data set: its shape without loading, and, once loaded, batches from a stream.
 
-Samples are drawn with replacement, a stated deviation from epochs: the order of the data is then nothing but the `data`
-stream's state, equal for every method with that seed.
+Samples are drawn with replacement, a stated deviation from epochs: the order of the data is then
+nothing but the `data` stream's state, equal for every method with that seed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Density:
-    """A distribution in R^d that can be sampled without end, so that held-out samples are simply further ones.
+    """A distribution in R^d, sampled without end: held-out samples are simply further ones.
 
     Attributes:
         sampler: (count, stream) -> float32 (count, d).

@@ -1,4 +1,4 @@
-"""Distributions in the plane that are known exactly: mixtures on a ring and on a grid, and the Swiss roll."""
+"""Densities in the plane, known exactly: mixtures on a ring and on a grid, the Swiss roll."""
 
 from __future__ import annotations
 
@@ -63,11 +63,14 @@ class Grid25(PlaneDensity):
 
 @dataclass(frozen=True)
 class SwissRoll(PlaneDensity):
-    """The Swiss roll seen along its axis: (t cos t, t sin t) + noise, t ~ U[1.5 pi, 4.5 pi], scaled to about [-2, 2]."""
+    """The Swiss roll seen along its axis.
+
+    (t cos t, t sin t) + noise with t ~ U[1.5 pi, 4.5 pi], scaled to about [-2, 2].
+    """
 
     name: ClassVar[str] = "swiss_roll"
     reference: ClassVar[str] = (
-        "Gulrajani et al. 2017, arXiv:1704.00028, figure 1 (noise .25, divided by 7.5, as in its code)"
+        "Gulrajani et al. 2017, arXiv:1704.00028, figure 1; scale as in its code"
     )
 
     noise: float = setting(

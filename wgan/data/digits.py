@@ -15,9 +15,12 @@ _HELD_OUT = 360
 
 @dataclass(frozen=True)
 class Digits(Dataset):
-    """1,437 training and 360 held-out digits, (1, 8, 8); ships with scikit-learn, so nothing is downloaded.
+    """1,437 training and 360 held-out digits, (1, 8, 8).
 
-    The original holds ink from 0 to 16; here it is scaled to 0 to 255. The split is one fixed permutation.
+    They ship with scikit-learn, so nothing is downloaded.
+
+    The original holds ink from 0 to 16; here it is scaled to 0 to 255. The split is one fixed
+    permutation.
     """
 
     name: ClassVar[str] = "digits"

@@ -1,7 +1,10 @@
-"""The contract of a Lipschitz method: a frozen dataclass of scalars with three hooks, each a no-op unless overridden.
+"""The contract of a Lipschitz method: a frozen dataclass of scalars with three hooks.
 
-Write one in a file of its own in this folder: subclass `LipschitzMethod`, give it a `name` equal to the file's, override what it
-needs. It is then found by sweep files, listed by the command line and tested by the contract tests.
+Each hook does nothing unless overridden.
+
+Write one in a file of its own in this folder: subclass `LipschitzMethod`, give it a `name` equal to
+the file's, override what it needs. It is then found by sweep files, listed by the command line and
+tested by the contract tests.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ from wgan.components import Component, setting
 class LipschitzMethod(Component, family="lipschitz"):
     """A way to hold the critic's Lipschitz constraint.
 
-    `every` and `scale_by_every` make a penalty lazy: it is computed at every k-th critic step, there multiplied by k if
-    `scale_by_every` (Karras et al. 2020, arXiv:1912.04958, section 3.1). `critic_step` decides from its own counter.
+    `every` and `scale_by_every` make a penalty lazy: it is computed at every k-th critic step,
+    there multiplied by k if `scale_by_every` (Karras et al. 2020, arXiv:1912.04958, section 3.1).
+    `critic_step` decides from its own counter.
     """
 
     packable: ClassVar[bool] = False  # whether many seeds may train as one stacked model
@@ -34,7 +38,7 @@ class LipschitzMethod(Component, family="lipschitz"):
 
     @property
     def bound(self) -> float | None:
-        """The Lipschitz constant the method promises in the Euclidean norm, or None where it promises none."""
+        """The Lipschitz constant promised, in the Euclidean norm, or None."""
         return None
 
     def wrap(self, critic: nn.Module) -> nn.Module:

@@ -12,12 +12,16 @@ from wgan.lipschitz.base import LipschitzMethod
 
 @dataclass(frozen=True)
 class GradientPenalty(LipschitzMethod):
-    """weight * mean((||grad f(x^)|| - target)^2) at x^ = u x + (1 - u) x~, u ~ U[0, 1] once per pair.
+    """weight * mean((||grad f(x^)|| - target)^2), x^ between a real and a fake.
 
-    With `sides="one"` only norms above the target are punished: mean(max(0, ||grad f(x^)|| - target)^2), which is WGAN-LP
-    (Petzka et al. 2018, arXiv:1709.08894, equation 8).
+    x^ = u x + (1 - u) x~ with u ~ U[0, 1], drawn once per pair.
 
-    A penalty promises no bound: it holds on average, on the lines between samples, and not elsewhere.
+    With `sides="one"` only norms above the target are punished: the square of
+    max(0, ||grad f(x^)|| - target), which is WGAN-LP (Petzka et al. 2018, arXiv:1709.08894,
+    equation 8).
+
+    A penalty promises no bound: it holds on average, on the lines between samples, and not
+    elsewhere.
     """
 
     name: ClassVar[str] = "gradient_penalty"
@@ -36,7 +40,8 @@ class GradientPenalty(LipschitzMethod):
         self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator
     ) -> Tensor:
         """The penalty of this batch, a scalar; its graph reaches the critic's parameters."""
-        # One mixing weight per pair: a weight per pixel would leave the line between the two samples.
+        # One mixing weight per pair: a weight per pixel would leave the line between the two
+        # samples.
         mix = torch.rand(len(real), generator=rng, device=real.device, dtype=real.dtype)
         mix = mix.view(-1, *[1] * (real.dim() - 1))
         between = (mix * real + (1 - mix) * fake).requires_grad_()
@@ -48,9 +53,10 @@ class GradientPenalty(LipschitzMethod):
 
 
 def gradient_norms(critic: nn.Module, points: Tensor) -> Tensor:
-    """||grad f(x)||_2 at each point, shape (N,), over all of a point's coordinates; differentiable once more.
+    """||grad f(x)||_2 at each point, over all its coordinates, shape (N,); differentiable.
 
     `points`: (N, ...), requiring grad.
     """
     (gradients,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
-    return torch.linalg.vector_norm(gradients.flatten(1), dim=1)
+    norms: Tensor = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
+    return norms

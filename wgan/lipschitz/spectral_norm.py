@@ -1,7 +1,8 @@
-"""Spectral normalisation: every weight matrix of the critic is divided by its largest singular value.
+"""Spectral normalisation: each weight matrix is divided by its largest singular value.
 
-Our own, because torch's advances its vectors at every train-mode forward, so that merely looking at a critic changes its
-training. Here a forward reads the vectors; `after_step` moves them, once per critic step.
+Our own, because torch's advances its vectors at every train-mode forward, so that merely looking at
+a critic changes its training. Here a forward reads the vectors; `after_step` moves them, once per
+critic step.
 """
 
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ _WARM_UP = 15  # power iterations before training, so that the first norms are a
 class SpectralNorm(LipschitzMethod):
     """W / sigma(W) in every dense and convolutional layer, sigma by power iteration.
 
-    A convolution's kernel is reshaped to (out, in * height * width), as in the paper's section 3. The norm of that matrix is
-    not the norm of the convolution (it can lie below it), so no `bound` is promised.
+    A convolution's kernel is reshaped to (out, in * height * width), as in the paper's section 3.
+    The norm of that matrix is not the norm of the convolution (it can lie below it), so no `bound`
+    is promised.
     """
 
     name: ClassVar[str] = "spectral_norm"
@@ -31,12 +33,13 @@ class SpectralNorm(LipschitzMethod):
     power_iterations: int = setting(1, "power iterations after each critic step", low=1)
 
     def wrap(self, critic: nn.Module) -> nn.Module:
-        """Turn each dense and convolutional layer into its normalised form; the parameters stay the same objects."""
+        """Normalise each dense and convolutional layer; the parameters stay the same objects."""
         start = torch.Generator().manual_seed(0)  # any direction serves: the warm-up forgets it
         for layer in critic.modules():
             if type(layer) in _NORMALISED:
                 # The layer keeps its parameters and settings, only its forward changes.
                 layer.__class__ = _NORMALISED[type(layer)]
+                assert isinstance(layer, _Normalised)
                 layer.begin(start)
         return critic
 
@@ -48,7 +51,7 @@ class SpectralNorm(LipschitzMethod):
 
 
 class _Normalised(nn.Module):
-    """A layer whose `weight` is divided by u' W v, with u and v held in buffers that only `iterate` changes."""
+    """A layer with weight W / (u' W v); only `iterate` changes the buffers u and v."""
 
     weight: Tensor
     left: Tensor
@@ -70,7 +73,8 @@ class _Normalised(nn.Module):
     def normalised_weight(self) -> Tensor:
         # Differentiable in W with u and v held fixed: the gradient of equation 9.
         sigma = self.left @ (self.weight.flatten(1) @ self.right)
-        return self.weight / sigma
+        normalised: Tensor = self.weight / sigma
+        return normalised
 
 
 class NormalisedLinear(_Normalised, nn.Linear):
@@ -86,7 +90,8 @@ class NormalisedConv2d(_Normalised, nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Shape (N, in, H, W) to (N, out, H', W')."""
-        return self._conv_forward(input, self.normalised_weight(), self.bias)
+        maps: Tensor = self._conv_forward(input, self.normalised_weight(), self.bias)
+        return maps
 
 
 _NORMALISED: dict[type[nn.Module], type[_Normalised]] = {

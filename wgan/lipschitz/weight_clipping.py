@@ -14,11 +14,12 @@ from wgan.lipschitz.base import LipschitzMethod
 class WeightClipping(LipschitzMethod):
     """Clamp each parameter to [-limit, limit] after the optimizer's step.
 
-    The order is the paper's: Algorithm 1 clips at line 7, *after* the update of line 6, so the critic that scores the next
-    batch lies in the box. The authors' published code clips before the update (REFERENCE: WassersteinGAN#50).
+    The order is the paper's: Algorithm 1 clips at line 7, *after* the update of line 6, so the
+    critic that scores the next batch lies in the box. The authors' published code clips before the
+    update (REFERENCE: WassersteinGAN#50).
 
-    No `bound` is given: the box implies some Lipschitz constant, but one that depends on the architecture and is far from
-    what the critic reaches.
+    No `bound` is given: the box implies some Lipschitz constant, but one that depends on the
+    architecture and is far from what the critic reaches.
     """
 
     name: ClassVar[str] = "weight_clipping"

@@ -1,7 +1,8 @@
 """The contract of a network family: a generator, a critic, and the shapes it can make.
 
-Weights are initialised from an explicit stream, layer by layer in the order of `modules()`, never from torch's global
-generator. Layers of one shape therefore begin equal whatever normalisation stands between them.
+Weights are initialised from an explicit stream, layer by layer in the order of `modules()`, never
+from torch's global generator. Layers of one shape therefore begin equal whatever normalisation
+stands between them.
 """
 
 from __future__ import annotations
@@ -50,9 +51,12 @@ class Flat(nn.Module):
 
 
 def normalisation(norm: str, channels: int, size: int) -> nn.Module | None:
-    """The critic's normalisation of (N, channels, size, size), or of (N, channels) where `size` is 0; None for "none".
+    """The critic's normalisation of (N, channels, size, size); None for "none".
 
-    Batch norm keeps no running statistics: a critic's forward changes nothing and scores as it trains.
+    Where `size` is 0 it is that of (N, channels).
+
+    Batch norm keeps no running statistics: a critic's forward changes nothing and scores as it
+    trains.
     """
     spatial = size > 0
     if norm == "batch":

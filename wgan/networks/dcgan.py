@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,11 +20,11 @@ _SLOPE = 0.2  # of the leaky ReLU, DCGAN section 4
 
 @dataclass(frozen=True)
 class DCGAN(Network):
-    """Kernel 4, stride 2, padding 1 throughout (DCGAN itself: kernel 5); channels double at each halving.
+    """Kernel 4, stride 2, padding 1 (DCGAN itself: kernel 5); channels double at each halving.
 
-    Critic: leaky ReLU .2, ends in one dense layer. Generator: ReLU, batch norm as a field, tanh. Weights begin as
-    N(0, .02), biases at 0 (DCGAN, section 4). As in DCGAN, neither the critic's first
-    layer nor the generator's last is normalised.
+    Critic: leaky ReLU .2, ends in one dense layer. Generator: ReLU, batch norm as a field, tanh.
+    Weights begin as N(0, .02), biases at 0 (DCGAN, section 4). As in DCGAN, neither the critic's
+    first layer nor the generator's last is normalised.
     """
 
     name: ClassVar[str] = "dcgan"
@@ -61,7 +62,7 @@ class DCGAN(Network):
             nn.Unflatten(1, (widths[0], base, base)),
         ]
         layers += activated(widths[0])
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in itertools.pairwise(widths):
             layers += [
                 nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=not normed),
                 *activated(outputs),

@@ -1,0 +1,47 @@
+# The doors of wgan-bench. `make quickstart` and `make test` do all the set-up they need, once, into .venv.
+# A .venv whose pyproject.toml or constraints.txt has changed is brought up to date.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help install quickstart test test-slow check bench clean
+
+help:
+	@echo "make quickstart  train four GANs on real digits over three seeds and write reports/quickstart/report.html"
+	@echo "make test        the default test suite"
+	@echo "make test-slow   the slower tests"
+	@echo "make check       lint, format and types"
+	@echo "make bench       speed, as ratios in one run"
+	@echo "make clean       remove .venv and caches; results and reports stay"
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "wgan-bench needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[slurm,dev]'
+	@touch $(READY)
+
+quickstart: $(READY)
+	$(BIN)/wgan-bench run sweeps/quickstart.yaml
+	$(BIN)/wgan-bench report sweeps/quickstart.yaml
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m 'slow or mnist' --timeout 600
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m pytest -m bench -s --timeout 1200
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build *.egg-info

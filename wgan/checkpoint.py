@@ -1,0 +1,113 @@
+"""Checkpoints: everything needed to go on bit for bit, in one checksummed file.
+
+A file is one header line with the SHA-256 of the rest, and the rest as `torch.save` writes it. It
+is read with `weights_only=True`: a checkpoint from elsewhere cannot run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wgan.steps import CriticStep
+from wgan.train import TrainState, Window
+
+_MAGIC = b"wgan-bench checkpoint 1 sha256="
+_COUNTERS = ("step", "critic_updates", "images_seen", "training_seconds", "begun")
+_PARTS = ("generator", "critic", "generator_optimizer", "critic_optimizer")
+
+
+class CheckpointError(ValueError):
+    """A file that is no whole checkpoint of this training; says which and why."""
+
+
+def save(path: Path, state: TrainState, extra: dict[str, Any]) -> None:
+    """Write `state` and the JSON-able `extra` to `path`, all or nothing.
+
+    The file is written under another name, synced, then renamed.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; an older file at `path` is
+        untouched.
+    """
+    window = state.window
+    content = {
+        "counters": {name: getattr(state, name) for name in _COUNTERS},
+        "parts": {name: getattr(state, name).state_dict() for name in _PARTS},
+        "streams": {purpose: rng.get_state() for purpose, rng in state.streams.items()},
+        "window": {
+            "critic": [tuple(step) for step in window.critic],
+            "generator_losses": list(window.generator_losses),
+        },
+        "extra": json.dumps(extra),
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    payload = buffer.getvalue()
+    header = _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(header + payload)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path, state: TrainState) -> dict[str, Any]:
+    """Put the checkpoint at `path` into `state`; returns its `extra`.
+
+    `state` is what `new_state` makes for the same configuration.
+
+    Raises:
+        CheckpointError: the file is torn, is no checkpoint, or is one of another training. `state`
+        may then be half
+            filled: make a new one.
+    """
+    content = _read(path, state.device)
+    try:
+        for name in _PARTS:
+            getattr(state, name).load_state_dict(content["parts"][name])
+        if set(content["streams"]) != set(state.streams):
+            raise KeyError(f"streams {sorted(content['streams'])}")
+        for purpose, rng in state.streams.items():
+            rng.set_state(content["streams"][purpose].cpu())
+        for name in _COUNTERS:
+            setattr(state, name, content["counters"][name])
+        state.window = Window(
+            [CriticStep(*step) for step in content["window"]["critic"]],
+            list(content["window"]["generator_losses"]),
+        )
+        extra: dict[str, Any] = json.loads(content["extra"])
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: a checkpoint of another training: {error}") from error
+    return extra
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        header, _, payload = path.read_bytes().partition(b"\n")
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    if not header.startswith(_MAGIC):
+        raise CheckpointError(f"{path}: not a checkpoint of wgan-bench")
+    if hashlib.sha256(payload).hexdigest().encode() != header[len(_MAGIC) :]:
+        raise CheckpointError(f"{path}: torn or altered: its checksum does not fit")
+    try:
+        content: dict[str, Any] = torch.load(
+            io.BytesIO(payload), map_location=device, weights_only=True
+        )
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise CheckpointError(f"{path}: refused: it holds more than tensors and numbers") from error
+    return content

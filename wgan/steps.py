@@ -1,0 +1,100 @@
+"""One update of the critic, one of the generator: the only callers of backward()."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from wgan.lipschitz import LipschitzMethod
+from wgan.losses import Loss
+
+
+class CriticStep(NamedTuple):
+    """What one critic update saw, detached and still on the device.
+
+    `loss` is without the penalty, a scalar; `penalty` a scalar; the scores, each (N,), are those
+    before the update.
+    """
+
+    loss: Tensor
+    penalty: Tensor
+    real_scores: Tensor
+    fake_scores: Tensor
+
+
+def critic_step(
+    critic: nn.Module,
+    generator: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    methods: Iterable[LipschitzMethod],
+    real: Tensor,
+    noise: Tensor,
+    streams: Mapping[str, torch.Generator],
+    count: int,
+) -> CriticStep:
+    """One update of the critic.
+
+    Source: Gulrajani et al. 2017, arXiv:1704.00028, Algorithm 1, lines 3 to 9.
+
+    Args:
+        real: (N, ...), noise: (N, noise_size).
+        streams: holds `penalty:<name>` for each method.
+        count: critic updates made before this one; decides whether a lazy penalty is due.
+    """
+    # Generate samples; the generator's graph is not needed here.
+    with torch.no_grad():
+        fake = generator(noise)
+
+    # Score real and generated samples.
+    real_scores, fake_scores = critic(real), critic(fake)
+    critic_loss = loss.critic_loss(real_scores, fake_scores)
+
+    # Add the constraint's penalty.
+    penalty = torch.zeros_like(critic_loss)
+    for method in methods:
+        if count % method.every == 0:
+            added = method.penalty(critic, real, fake, streams[f"penalty:{method.name}"])
+            if added is not None:
+                penalty = penalty + (added * method.every if method.scale_by_every else added)
+
+    # Update, then project back.
+    optimizer.zero_grad(set_to_none=True)
+    (critic_loss + penalty).backward()
+    optimizer.step()
+    for method in methods:
+        method.after_step(critic)
+    return CriticStep(
+        critic_loss.detach(), penalty.detach(), real_scores.detach(), fake_scores.detach()
+    )
+
+
+def generator_step(
+    critic: nn.Module,
+    generator: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    noise: Tensor,
+    real: Tensor | None,
+) -> Tensor:
+    """One update of the generator (Algorithm 1, lines 11 and 12); returns its loss, detached.
+
+    `real` is a batch where `loss.needs_real`, else None.
+    """
+    # The critic only passes gradients on; it collects none.
+    critic.requires_grad_(False)
+
+    # Score generated samples.
+    fake_scores = critic(generator(noise))
+    real_scores = critic(real) if real is not None else None
+    generator_loss = loss.generator_loss(fake_scores, real_scores)
+
+    # Update.
+    optimizer.zero_grad(set_to_none=True)
+    generator_loss.backward()
+    optimizer.step()
+    critic.requires_grad_(True)
+    return generator_loss.detach()

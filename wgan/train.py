@@ -1,0 +1,225 @@
+"""The training loop: a generator of pauses.
+
+It does no I/O; whoever iterates records, scores and checkpoints.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from wgan.config import TrainConfig
+from wgan.data import Data
+from wgan.random import stream, training_streams
+from wgan.steps import CriticStep, critic_step, generator_step
+
+Row = dict[str, float | int | None]
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass
+class Window:
+    """What the steps since the last row saw; on the device until the row is made."""
+
+    critic: list[CriticStep] = field(default_factory=list)
+    generator_losses: list[Tensor] = field(default_factory=list)
+
+
+@dataclass
+class TrainState:
+    """Everything that changes while training; what a checkpoint holds.
+
+    `step` counts generator updates, `images_seen` real images shown to the critic,
+    `training_seconds` the time inside the loop, pauses excluded. `begun` tells that the pause at
+    step 0 has been made.
+    """
+
+    generator: nn.Module
+    critic: nn.Module
+    generator_optimizer: torch.optim.Optimizer
+    critic_optimizer: torch.optim.Optimizer
+    streams: dict[str, torch.Generator]
+    device: torch.device
+    step: int = 0
+    critic_updates: int = 0
+    images_seen: int = 0
+    training_seconds: float = 0.0
+    begun: bool = False
+    window: Window = field(default_factory=Window)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Where the loop stops to let its consumer look; the state can be checkpointed here.
+
+    Attributes:
+        rows: the training rows since the last pause.
+        evaluate: whether this step is to be scored: step 0, every `evaluate_every`-th and the last.
+        diverged: why the training has diverged, or None; after such a pause the loop ends.
+    """
+
+    state: TrainState
+    rows: list[Row]
+    evaluate: bool
+    diverged: str | None = None
+
+
+def new_state(config: TrainConfig, data: Data, device: torch.device | str = "cpu") -> TrainState:
+    """Networks, optimizers and streams at the beginning of the training `config`.
+
+    The weights are drawn on the CPU, so that they are equal on every device, and from streams of
+    their own, so that equal seeds give equal weights to every method.
+    """
+    device, dtype = torch.device(device), DTYPES[config.precision]
+    # Constructors draw weights from torch's global generator; these are thrown away, and its state
+    # is left as it was.
+    with torch.random.fork_rng(devices=[]):
+        generator = config.network.generator(data.shape, config.noise_size)
+        critic = config.network.critic(data.shape, config.critic_norm)
+    config.network.initialise(generator, stream(config.seed, "init_generator"))
+    config.network.initialise(critic, stream(config.seed, "init_critic"))
+
+    generator, critic = generator.to(device, dtype), critic.to(device, dtype)
+    for method in config.lipschitz:
+        critic = method.wrap(critic)
+    return TrainState(
+        generator=generator,
+        critic=critic,
+        generator_optimizer=config.optimizer.build(generator.parameters()),
+        critic_optimizer=config.optimizer.build(critic.parameters()),
+        streams=training_streams(config.seed, [m.name for m in config.lipschitz], device),
+        device=device,
+    )
+
+
+def train(
+    config: TrainConfig,
+    data: Data,
+    state: TrainState,
+    stop: Callable[[], bool],
+    *,
+    log_every: int = 50,
+    evaluate_every: int = 200,
+) -> Iterator[Pause]:
+    """Train `state` in place up to `config.steps` generator updates, yielding pauses.
+
+    Pauses come every `log_every` steps with a row, at evaluation steps, and after any step at which
+    `stop()` is true; who wants to stop then checkpoints and leaves the loop. The weights do not
+    depend on where the pauses are.
+
+    A checkpoint taken at a pause holds that its rows were recorded and its evaluation made: on
+    resuming none is repeated.
+    """
+    # Score the untrained generator first.
+    if not state.begun:
+        state.begun = True
+        yield Pause(state, [], evaluate=True)
+
+    dtype = DTYPES[config.precision]
+    noise_shape = (config.batch_size, config.noise_size)
+
+    def draw_noise() -> Tensor:
+        noise = state.streams["noise"]
+        return torch.randn(noise_shape, generator=noise, device=state.device, dtype=dtype)
+
+    def draw_real() -> Tensor:
+        return data.batch(config.batch_size, state.streams["data"]).to(dtype)
+
+    while state.step < config.steps:
+        started = time.perf_counter()
+
+        # Train the critic.
+        for _ in range(config.critic_steps):
+            state.window.critic.append(
+                critic_step(
+                    state.critic,
+                    state.generator,
+                    state.critic_optimizer,
+                    config.loss,
+                    config.lipschitz,
+                    draw_real(),
+                    draw_noise(),
+                    state.streams,
+                    state.critic_updates,
+                )
+            )
+            state.critic_updates += 1
+            state.images_seen += config.batch_size
+
+        # Train the generator.
+        state.window.generator_losses.append(
+            generator_step(
+                state.critic,
+                state.generator,
+                state.generator_optimizer,
+                config.loss,
+                draw_noise(),
+                draw_real() if config.loss.needs_real else None,
+            )
+        )
+        state.step += 1
+
+        # Close the window: the only moment at which numbers come off the device.
+        last = state.step == config.steps
+        rows, diverged = [], None
+        if last or state.step % log_every == 0:
+            row, diverged = _close_window(config, state)
+            rows.append(row)
+        state.training_seconds += time.perf_counter() - started
+        for row in rows:
+            row["training_seconds"] = state.training_seconds
+
+        # Pause where there is something to record, or somebody asks for it.
+        evaluate = last or state.step % evaluate_every == 0
+        if rows or evaluate or stop():
+            yield Pause(state, rows, evaluate, diverged)
+        if diverged is not None:
+            return
+
+
+def _close_window(config: TrainConfig, state: TrainState) -> tuple[Row, str | None]:
+    """The row of the window, which is emptied, and why the training has diverged if it has."""
+    window, state.window = state.window, Window()
+    real_scores = torch.cat([step.real_scores for step in window.critic])
+    fake_scores = torch.cat([step.fake_scores for step in window.critic])
+    figures = {
+        "critic_loss": torch.stack([step.loss for step in window.critic]).mean(),
+        "penalty": torch.stack([step.penalty for step in window.critic]).mean(),
+        "estimate_window": config.loss.distance(real_scores, fake_scores),
+        "generator_loss": torch.stack(window.generator_losses).mean(),
+        # Of the last update in the window, as the optimizer saw it.
+        "critic_gradient_norm": _gradient_norm(state.critic),
+        "generator_gradient_norm": _gradient_norm(state.generator),
+        "largest_score": torch.maximum(real_scores.abs().amax(), fake_scores.abs().amax()),
+        "weight_norm": _weight_norm(state.critic, state.generator),
+    }
+    values = torch.stack([figure.double() for figure in figures.values()]).tolist()
+    row: Row = {"step": state.step, "images_seen": state.images_seen}
+    row.update(zip(figures, values, strict=True))
+
+    # `not <=` also catches NaN.
+    for name, limit in (("weight_norm", _LARGEST), ("largest_score", config.score_limit)):
+        if not row[name] <= limit:  # type: ignore[operator]
+            return row, f"{name} was {row[name]:g} at step {state.step} (limit {limit:g})"
+    for name in ("critic_loss", "generator_loss", "penalty"):
+        if not abs(row[name]) <= _LARGEST:  # type: ignore[arg-type]
+            return row, f"{name} was {row[name]:g} at step {state.step}"
+    return row, None
+
+
+_LARGEST = torch.finfo(torch.float32).max
+
+
+def _gradient_norm(module: nn.Module) -> Tensor:
+    """||gradient||_2 over all parameters that hold one."""
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)
+
+
+def _weight_norm(*modules: nn.Module) -> Tensor:
+    """||weights||_2 over all parameters: not finite as soon as one of them is not."""
+    return torch.nn.utils.get_total_norm([p.detach() for m in modules for p in m.parameters()])
