@@ -64,12 +64,12 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "sngan",
             "standard GAN with spectral normalisation",
-            "Miyato et al. 2018, arXiv:1802.05957, Algorithm 1; setting C of its Table 1",
+            "Miyato et al. 2018, arXiv:1802.05957, Algorithm 1; setting A of its Table 1",
             {
                 "loss": "nonsaturating",
                 "lipschitz": "spectral_norm",
-                "optimizer": {"adam": {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999}},
-                "critic_steps": 1,
+                "optimizer": {"adam": {"lr": 1e-4, "beta1": 0.5, "beta2": 0.9}},
+                "critic_steps": 5,
             },
         ),
     )
