@@ -1,0 +1,243 @@
+"""The command line, `wgan-bench`: options, verbs, exit codes. Heavy imports stand inside the verbs.
+
+Exit codes: 0 all well, 1 some runs failed, 2 wrong usage or configuration, 130 stopped by the user.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.verbs.guard import guarded
+from bench.verbs.request import DEFAULT_REPORTS, DEFAULT_RESULTS, Request
+
+_FOLDER = click.Path(path_type=Path)
+
+
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        try:
+            version = metadata.version("wgan-bench")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        click.echo(f"wgan-bench {version}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def main() -> None:
+    r"""Does a Wasserstein GAN's critic loss track sample quality?
+
+    Write a sweep file, look at its plan, run it, read the report:
+
+    \b
+      wgan-bench plan   sweeps/quickstart.yaml
+      wgan-bench run    sweeps/quickstart.yaml
+      wgan-bench report sweeps/quickstart.yaml
+
+    Exit codes: 0 all well, 1 some runs failed, 2 wrong usage or configuration.
+    """
+
+
+def _shown(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The options on how to print."""
+    verb = click.option("--plain", is_flag=True, help="No colours, lines or live tables.")(verb)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON only.")(verb)
+
+
+def _results(verb: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--results",
+        type=_FOLDER,
+        default=DEFAULT_RESULTS,
+        show_default=True,
+        metavar="DIR",
+        help="The folder of all results.",
+    )(verb)
+
+
+def _takes_sweep(verb: Callable[..., int]) -> Callable[..., Any]:
+    """The sweep file and the common options, handed on as a `Request`."""
+
+    @functools.wraps(verb)
+    def call(
+        sweep: Path,
+        overrides: tuple[str, ...],
+        only: tuple[str, ...],
+        results: Path,
+        as_json: bool,
+        plain: bool,
+        **rest: Any,
+    ) -> int:
+        return verb(Request(sweep, overrides, only, results, as_json, plain), **rest)
+
+    wrapped: Callable[..., Any] = _results(_shown(guarded(call)))
+    wrapped = click.option(
+        "--only",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Keep the runs that match: label, id, recipe, seed or any other field.",
+    )(wrapped)
+    wrapped = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override the file: steps=100, seed=0..4, evaluate.every=10, optimizer.adam.lr=1e-3.",
+    )(wrapped)
+    return click.argument("sweep", type=_FOLDER, metavar="SWEEP.yaml")(wrapped)
+
+
+@main.command()
+@_takes_sweep
+def plan(request: Request) -> int:
+    """Show every run: its state, what `run` would do, and why."""
+    from bench.verbs import training
+
+    return training.plan(request)
+
+
+@main.command()
+@_takes_sweep
+@click.option(
+    "--backend",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="local: a process per run; inline: in this process, one after another.",
+)
+@click.option(
+    "--slots",
+    type=click.IntRange(min=1),
+    help="Runs at once (local).  [default: the cores there are]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="CPU threads that each run owns.",
+)
+@click.option("--fail-fast", is_flag=True, help="Stop the others when a run fails.")
+@click.option(
+    "--allow-numerics",
+    multiple=True,
+    metavar="NAME",
+    help="Resume although NAME (torch, threads, code, ..., or all) differs; bits may then differ.",
+)
+def run(
+    request: Request,
+    backend: str,
+    slots: int | None,
+    threads: int,
+    fail_fast: bool,
+    allow_numerics: tuple[str, ...],
+) -> int:
+    """Train what is missing. A second call trains nothing twice."""
+    from bench.verbs import training
+
+    return training.run(
+        request,
+        backend=backend,
+        slots=slots,
+        threads=threads,
+        fail_fast=fail_fast,
+        allow_numerics=allow_numerics,
+    )
+
+
+@main.command()
+@_takes_sweep
+def status(request: Request) -> int:
+    """Count the runs by label and state, with their speed; show why runs failed."""
+    from bench.verbs import reading
+
+    return reading.status(request)
+
+
+@main.command()
+@_takes_sweep
+def collect(request: Request) -> int:
+    """Write runs.parquet and curves.parquet into the sweep's results."""
+    from bench.verbs import reading
+
+    return reading.collect(request)
+
+
+@main.command()
+@_takes_sweep
+@click.option(
+    "--reports",
+    type=_FOLDER,
+    default=DEFAULT_REPORTS,
+    show_default=True,
+    metavar="DIR",
+    help="The folder of all reports.",
+)
+def report(request: Request, reports: Path) -> int:
+    """Write report.html and report.md from what the runs have left behind."""
+    from bench.verbs import reading
+
+    return reading.report(request, reports)
+
+
+@main.command()
+@click.argument("run_id", metavar="ID")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Lines of the log.",
+)
+@_results
+@_shown
+@guarded
+def logs(run_id: str, lines: int, results: Path, as_json: bool, plain: bool) -> int:
+    """Show the end of a run's log. ID: the first characters of its id, or its folder."""
+    from bench.verbs import logs as verb
+
+    return verb.logs(run_id, results, lines, as_json=as_json)
+
+
+@main.command("list")
+@click.argument("kind", required=False)
+@_shown
+@guarded
+def list_parts(kind: str | None, as_json: bool, plain: bool) -> int:
+    """List what a sweep file can choose from.
+
+    KIND: recipes, methods, losses, optimizers, networks, datasets, metrics or fields.
+    """
+    from bench.verbs import listing
+
+    return listing.listing(kind, as_json=as_json)
+
+
+@main.command()
+@_results
+@_shown
+@guarded
+def doctor(results: Path, as_json: bool, plain: bool) -> int:
+    """Check this machine: cores, memory, disk, packages, data, weights."""
+    from bench.verbs import doctor as verb
+
+    return verb.doctor(results, as_json=as_json, plain=plain)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Exit codes, and sentences in place of tracebacks, for every verb. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+def guarded(verb: Callable[..., int]) -> Callable[..., None]:
+    """The verb with its exit code, and with a sentence in place of a traceback for user errors."""
+
+    @functools.wraps(verb)
+    def call(*args: Any, **kwargs: Any) -> None:
+        try:
+            code = verb(*args, **kwargs)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read us has seen enough; what is still in the buffer must not complain either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 0
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            code = 130
+        except (ValueError, OSError, ImportError) as error:
+            sentence = _for_the_user(error)
+            if sentence is None:
+                raise
+            click.echo(sentence, err=True)
+            code = 2
+        click.get_current_context().exit(code)
+
+    return call
+
+
+def _for_the_user(error: Exception) -> str | None:
+    """What to say about an error that the user can mend; None for a mistake of this program."""
+    if isinstance(error, ImportError):
+        name = (error.name or "").partition(".")[0]
+        if not name or name in ("bench", "wgan"):
+            return None
+        return f"{name} cannot be imported: {error}; `wgan-bench doctor` checks the installation"
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or error}" if error.errno else None
+    from bench.evaluate import EvaluateError
+    from bench.files import FileError
+    from bench.grid import SweepError
+    from bench.store import StoreError
+    from wgan.components import ConfigError
+
+    ours = (SweepError, StoreError, EvaluateError, FileError, ConfigError)
+    return str(error) if isinstance(error, ours) else None

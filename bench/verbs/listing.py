@@ -1,0 +1,150 @@
+"""`list`: the parts that a sweep file can choose from, read from their registries."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import click
+
+from bench.evaluate import COLUMNS
+from bench.grid.settings import FAMILIES, flow, unknown
+from bench.spec import DENSITY_METRICS, IMAGE_METRICS, EvaluateSpec
+from bench.verbs.show import say, show_json
+from wgan.components import Component, plain_settings
+from wgan.config import TrainConfig
+from wgan.recipes import RECIPES
+
+_METRICS = {
+    "fid": "Frechet distance of features; Heusel et al. 2017, arXiv:1706.08500",
+    "kid": "squared MMD of features; Binkowski et al. 2018, arXiv:1801.01401",
+    "inception_score": "Salimans et al. 2016, arXiv:1606.03498",
+    "precision_recall": "Kynkäänniemi et al. 2019, arXiv:1904.06991",
+    "exact_w1": "Wasserstein-1 distance between equal samples, by optimal assignment",
+    "modes": "modes covered, and the share of samples close to one",
+}
+
+
+def listing(kind: str | None, *, as_json: bool) -> int:
+    """Print one kind of parts in full, or the names of all kinds."""
+    if kind is None:
+        names = {name: [entry["name"] for entry in make()] for name, make in KINDS.items()}
+        if as_json:
+            show_json(names)
+            return 0
+        width = max(map(len, names))
+        for name, entries in names.items():
+            say(f"{name.ljust(width)}  {', '.join(entries)}")
+        say("\nmore of each: wgan-bench list methods")
+        return 0
+    if kind not in KINDS:
+        raise click.UsageError(unknown("kind", kind, list(KINDS)))
+    entries = list(KINDS[kind]())
+    if as_json:
+        show_json(entries)
+        return 0
+    for index, entry in enumerate(entries):
+        say(("\n" if index else "") + _spell(entry))
+    return 0
+
+
+def _family(family: str) -> Callable[[], Iterator[dict[str, Any]]]:
+    def entries() -> Iterator[dict[str, Any]]:
+        for name, cls in sorted(FAMILIES[family].registry.items()):
+            entry = {
+                "name": name,
+                "about": (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " "),
+                "source": cls.reference,
+                "version": cls.version,
+                "fields": [_field(item) for item in dataclasses.fields(cls)],
+            }
+            yield entry | _extra(family, cls)
+
+    return entries
+
+
+def _extra(family: str, cls: type[Component]) -> dict[str, Any]:
+    if family == "lipschitz":
+        return {"bound": getattr(cls(), "bound", None)}
+    if family == "dataset":
+        return {"shape": list(getattr(cls(), "shape", ()))}
+    return {}
+
+
+def _field(item: dataclasses.Field[Any]) -> dict[str, Any]:
+    meta: Mapping[str, Any] = item.metadata
+    return {
+        "name": item.name,
+        "default": item.default,
+        "allowed": str(meta.get("range", "")),
+        "unit": meta.get("unit", ""),
+        "about": meta.get("doc", ""),
+    }
+
+
+def _recipes() -> Iterator[dict[str, Any]]:
+    for recipe in RECIPES.values():
+        yield {
+            "name": recipe.name,
+            "about": recipe.title,
+            "source": recipe.reference,
+            "settings": recipe.settings,
+        }
+
+
+def _metrics() -> Iterator[dict[str, Any]]:
+    for name in (*IMAGE_METRICS, *DENSITY_METRICS):
+        yield {
+            "name": name,
+            "about": _METRICS.get(name, ""),
+            "for": "images" if name in IMAGE_METRICS else "densities",
+            "columns": list(COLUMNS[name]),
+        }
+
+
+def _fields() -> Iterator[dict[str, Any]]:
+    parts = (("", TrainConfig()), ("evaluate.", EvaluateSpec()))
+    for section, instance in parts:
+        plain = plain_settings(instance)
+        for item in dataclasses.fields(instance):
+            if "range" in item.metadata:
+                entry = {**_field(item), "default": plain[item.name]}
+                yield entry | {"name": section + item.name}
+
+
+KINDS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+    "recipes": _recipes,
+    "methods": _family("lipschitz"),
+    "losses": _family("loss"),
+    "optimizers": _family("optimizer"),
+    "networks": _family("network"),
+    "datasets": _family("dataset"),
+    "metrics": _metrics,
+    "fields": _fields,
+}
+
+
+def _spell(entry: dict[str, Any]) -> str:
+    if "default" in entry:
+        return _spell_field(entry)
+    lines = [str(entry["name"])]
+    lines += [f"  {entry['about']}"] if entry.get("about") else []
+    lines += [f"  source: {entry['source']}"] if entry.get("source") else []
+    lines += [f"  shape: {tuple(entry['shape'])}"] if "shape" in entry else []
+    if "bound" in entry:
+        promised = entry["bound"]
+        lines.append(f"  promised Lipschitz constant: {'none' if promised is None else promised}")
+    if "columns" in entry:
+        lines.append(f"  for {entry['for']}; columns: {', '.join(entry['columns'])}")
+    for name, value in entry.get("settings", {}).items():
+        lines.append(f"  {name}: {flow(value)}")
+    lines += [f"  {_spell_field(item)}" for item in entry.get("fields", ())]
+    return "\n".join(lines)
+
+
+def _spell_field(item: dict[str, Any]) -> str:
+    unit = f" [{item['unit']}]" if item["unit"] else ""
+    allowed = f" ({item['allowed']})" if item["allowed"] else ""
+    return f"{item['name']}: {flow(item['default'])}{allowed}{unit}  {item['about']}".rstrip()

@@ -1,0 +1,147 @@
+"""`plan` and `run`: what is to be done, and doing it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from bench.backends import make_backend
+from bench.execute import execute
+from bench.grid import Sweep, load
+from bench.progress import make_display
+from bench.store import STATES, Planned, Store
+from bench.verbs.request import Request
+from bench.verbs.show import note, runs, say, show_json, show_table, tally
+
+_ACTIONS = {"run": "to run", "resume": "to resume", "refuse": "refused"}
+_ORDER = ("to run", "to resume", "refused", *STATES)
+
+
+def plan(request: Request) -> int:
+    """Print every run with its state, what `run` would do about it, and why."""
+    sweep, store, planned = _planned(request)
+    refused = any(item.action == "refuse" for item in planned)
+    if request.as_json:
+        show_json(_as_json(sweep, planned))
+        return 2 if refused else 0
+    show_table(
+        ("label", "seed", "id", "state", "action", "reason"),
+        [
+            (
+                item.spec.label,
+                item.spec.config.seed,
+                item.spec.run_id,
+                item.state,
+                item.action,
+                item.reason,
+            )
+            for item in planned
+        ],
+        plain=request.plain,
+    )
+    say("")
+    for excluded in sweep.excluded:
+        say(f"excluded: {runs(excluded.runs)} with {excluded.where}: {excluded.reason}")
+    say(_totals(sweep, planned))
+    _remarks(sweep, store, planned)
+    if any(item.action in ("run", "resume") for item in planned) and not refused:
+        say(f"next: {request.command('run')}")
+    return 2 if refused else 0
+
+
+def run(
+    request: Request,
+    *,
+    backend: str,
+    slots: int | None,
+    threads: int,
+    fail_fast: bool,
+    allow_numerics: Collection[str],
+) -> int:
+    """Train what is missing, and say how it ended and what comes next."""
+    sweep, store, planned = _planned(request)
+    _remarks(sweep, store, planned)
+    wanted = [item for item in planned if item.action in ("run", "resume")]
+    display = make_display(plain=request.plain, quiet=request.as_json)
+    chosen = make_backend(
+        backend,
+        slots=slots,
+        threads=threads,
+        allow_numerics=allow_numerics,
+        between=display.tick,
+    )
+    store.freeze(planned, sweep.question, sweep.text)
+    if not request.as_json:
+        say(_totals(sweep, planned))
+    began = time.monotonic()
+    outcome = execute(planned, chosen, display, fail_fast=fail_fast)
+    seconds = time.monotonic() - began
+    if request.as_json:
+        content = _as_json(sweep, planned)
+        for plain in content["runs"]:
+            plain["state"] = outcome.states[plain["run_id"]]
+            plain["reason"] = outcome.reasons.get(plain["run_id"], "")
+        content["folder"] = str(store.folder)
+        content["interrupted"] = outcome.interrupted
+        show_json(content)
+        return outcome.exit_code
+    ended = tally(outcome.states.values(), STATES)
+    spent = f" in {seconds:,.0f} s" if wanted else "; nothing was left to do"
+    say(f"{runs(len(planned))}: {ended}{spent}; results in {store.folder}")
+    failed = [run_id for run_id, state in outcome.states.items() if state == "failed"]
+    if failed:
+        say(f"why: {request.logs_command(failed[0])}")
+    say(f"next: {request.command('run' if outcome.interrupted else 'report')}")
+    return outcome.exit_code
+
+
+def _planned(request: Request) -> tuple[Sweep, Store, list[Planned]]:
+    sweep = load(request.sweep, request.overrides, request.only)
+    store = Store(request.results, sweep.name)
+    return sweep, store, store.plan(sweep.runs)
+
+
+def _totals(sweep: Sweep, planned: Sequence[Planned]) -> str:
+    words = [_ACTIONS.get(item.action, item.state) for item in planned]
+    chosen = f" (of {sweep.total:,}, by --only)" if len(planned) < sweep.total else ""
+    return f"{sweep.name}: {runs(len(planned))}{chosen}: {tally(words, _ORDER)}"
+
+
+def _remarks(sweep: Sweep, store: Store, planned: Sequence[Planned]) -> None:
+    for text in sweep.notes:
+        note(f"note: {text}")
+    for item in planned:
+        for text in item.notes:
+            note(f"note: {text}")
+    before = store.read_sweep_text()
+    if before is not None and before != sweep.text:
+        note(f"note: {sweep.path} has changed since the last run of {sweep.name}")
+
+
+def _as_json(sweep: Sweep, planned: Sequence[Planned]) -> dict[str, Any]:
+    return {
+        "sweep": sweep.name,
+        "question": sweep.question,
+        "total": sweep.total,
+        "runs": [
+            {
+                "run_id": item.spec.run_id,
+                "label": item.spec.label,
+                "recipe": item.spec.recipe,
+                "seed": item.spec.config.seed,
+                "state": item.state,
+                "action": item.action,
+                "reason": item.reason,
+                "step": item.step,
+                "steps": item.spec.config.steps,
+                "folder": str(item.folder),
+            }
+            for item in planned
+        ],
+        "excluded": [
+            {"where": rule.where, "reason": rule.reason, "runs": rule.runs}
+            for rule in sweep.excluded
+        ],
+        "notes": [*sweep.notes, *(text for item in planned for text in item.notes)],
+    }

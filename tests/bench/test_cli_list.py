@@ -1,0 +1,69 @@
+"""`list` shows every registered part with its fields, from the registries themselves."""
+
+import dataclasses
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from bench.cli import main
+from bench.grid.settings import FAMILIES
+from bench.spec import DENSITY_METRICS, IMAGE_METRICS
+from wgan.recipes import RECIPES
+
+KINDS = {
+    "methods": "lipschitz",
+    "losses": "loss",
+    "optimizers": "optimizer",
+    "networks": "network",
+    "datasets": "dataset",
+}
+
+
+def listed(*words):
+    result = CliRunner().invoke(main, ["list", *words], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_component_is_listed_with_its_source_and_all_fields(kind):
+    entries = {entry["name"]: entry for entry in json.loads(listed(kind, "--json"))}
+    registry = FAMILIES[KINDS[kind]].registry
+    assert entries.keys() == registry.keys()
+    text = listed(kind)
+    for name, cls in registry.items():
+        assert entries[name]["source"] == cls.reference
+        assert entries[name]["about"]
+        assert [item["name"] for item in entries[name]["fields"]] == [
+            item.name for item in dataclasses.fields(cls)
+        ]
+        assert f"\n{name}\n" in f"\n{text}"
+
+
+def test_a_field_is_shown_with_default_range_and_meaning():
+    assert "  lr: 0.0002 (> 0)  alpha: step size\n" in listed("optimizers")
+    assert "  sides: two (one of two, one)  " in listed("methods")
+    assert "steps: 2000 (>= 0) [steps]  generator updates\n" in listed("fields")
+    assert "evaluate.samples: 2000 (>= 16) [samples]  generated samples" in listed("fields")
+
+
+def test_recipes_are_listed_with_what_they_set():
+    entries = json.loads(listed("recipes", "--json"))
+    assert {entry["name"]: entry["settings"] for entry in entries} == {
+        name: recipe.settings for name, recipe in RECIPES.items()
+    }
+    assert "wgan_gp\n  WGAN with gradient penalty\n" in listed("recipes")
+
+
+def test_metrics_are_listed_with_their_columns():
+    entries = json.loads(listed("metrics", "--json"))
+    assert [entry["name"] for entry in entries] == [*IMAGE_METRICS, *DENSITY_METRICS]
+    assert all(entry["about"] and entry["columns"] for entry in entries)
+
+
+def test_without_a_kind_everything_is_named():
+    names = json.loads(listed("--json"))
+    for kind, family in KINDS.items():
+        assert names[kind] == sorted(FAMILIES[family].registry)
+    assert listed().startswith(f"recipes     {', '.join(RECIPES)}\n")
