@@ -1,0 +1,137 @@
+"""Quality scores, each with the protocol that made it.
+
+`Evaluator` scores generated samples against a data set; what it reports is only comparable within
+one `protocol["id"]`. Importing this package loads no metric library: images load torch-fidelity on
+first use, densities never do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from bench.evaluate.errors import EvaluateError
+from bench.evaluate.keys import short_hash
+from bench.spec import DENSITY_METRICS, IMAGE_METRICS, EvaluateSpec
+from wgan.data import Data, Dataset, Density, Images
+
+if TYPE_CHECKING:
+    from bench.evaluate.images import ImageScorer
+    from bench.evaluate.points import PointScorer
+
+__all__ = ["EvaluateError", "Evaluator"]
+
+# The columns that each metric fills.
+COLUMNS = {
+    "fid": ("fid",),
+    "kid": ("kid",),
+    "inception_score": ("inception_score",),
+    "precision_recall": ("precision", "recall"),
+    "exact_w1": ("exact_w1",),
+    "modes": ("modes_covered", "high_quality_share"),
+}
+
+
+class Evaluator:
+    """Scores a generator's samples against one data set under one protocol.
+
+    Args:
+        spec: which metrics, how many samples, which extractor.
+        dataset, data: the description of the data set and the data itself.
+        cache: a folder for what is computed of the real data; made when needed, shared by any
+            number of processes.
+        device: where images are turned into features.
+
+    Attributes:
+        protocol: JSON-able: all that the scores depend on; `id`, 8 hex digits of that; and what was
+            measured under it: `floor` (real against real), `baselines`, and for images
+            `floor_extrapolated` (the floor's FID at the generator's number of samples, estimated)
+            with its standard error, `floor_extrapolated_error`.
+        floor_quality: the floor of the quality number, or None where that metric was not chosen.
+
+    Raises:
+        EvaluateError: a metric or an extractor that does not fit the data, or weights that cannot
+            be had.
+    """
+
+    def __init__(
+        self, spec: EvaluateSpec, dataset: Dataset, data: Data, cache: Path, device: str = "cpu"
+    ) -> None:
+        self._metrics = chosen_metrics(spec, dataset, data)
+        self._shape = (spec.samples, *data.shape)
+        self._scorer: ImageScorer | PointScorer
+        if isinstance(data, Images):
+            from bench.evaluate.images import ImageScorer
+
+            self._scorer = ImageScorer(spec, dataset, data, self._metrics, cache, device)
+        else:
+            from bench.evaluate.points import PointScorer
+
+            self._scorer = PointScorer(spec, data, self._metrics)
+        settings: dict[str, Any] = {
+            "dataset": dataset.to_plain(),
+            "dataset_version": dataset.version,
+            "kind": data.kind,
+            "metrics": list(self._metrics),
+            "quality": self._scorer.quality,
+            **self._scorer.settings,
+        }
+        self.protocol: dict[str, Any] = {
+            "id": short_hash(settings, 8),
+            **settings,
+            **self._scorer.measured,
+        }
+        self.floor_quality = self.quality(self._scorer.measured["floor"])
+
+    def score(self, fake: Tensor) -> dict[str, float]:
+        """The chosen metrics of generated samples, by column name.
+
+        Samples that are not all finite have no scores: every metric is then NaN.
+
+        Args:
+            fake: float images in [-1, 1], shape (N, C, H, W), or points, shape (N, d); N is the
+                protocol's `n_fake`.
+
+        Raises:
+            EvaluateError: another shape or number, which would be scored under a protocol that it
+                does not follow.
+        """
+        if tuple(fake.shape) != self._shape:
+            raise EvaluateError(
+                f"samples of shape {tuple(fake.shape)} cannot be scored: "
+                f"the protocol says {self._shape}"
+            )
+        if not torch.isfinite(fake).all():
+            return {column: math.nan for metric in self._metrics for column in COLUMNS[metric]}
+        return self._scorer.score(fake)
+
+    def quality(self, scores: Mapping[str, float]) -> float | None:
+        """The number that quality means: FID for images, exact W1 for densities.
+
+        None where that metric was not chosen.
+        """
+        return scores.get(self._scorer.quality)
+
+
+def chosen_metrics(spec: EvaluateSpec, dataset: Dataset, data: Data) -> tuple[str, ...]:
+    """The metrics of `spec`, in their standing order; all that fit the data where it names none.
+
+    Raises:
+        EvaluateError: a metric that does not fit; names those that do.
+    """
+    fitting: tuple[str, ...] = IMAGE_METRICS
+    if isinstance(data, Density):
+        has_modes = data.modes is not None and (data.mode_std or 0) > 0
+        fitting = tuple(name for name in DENSITY_METRICS if name != "modes" or has_modes)
+    for metric in spec.metrics:
+        if metric not in fitting:
+            raise EvaluateError(
+                f"evaluate.metrics: {metric!r} does not fit the dataset {dataset} ({data.kind}); "
+                f"what fits: {', '.join(fitting)}"
+            )
+    return tuple(name for name in fitting if name in (spec.metrics or fitting))

@@ -1,0 +1,198 @@
+"""Extractors: the networks whose features are compared, behind one call.
+
+An extractor turns uint8 images into features and logits in one pass. A further classifier of ours
+is one more line in `SMALL_CNNS`, with its weights in `weights/`.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.evaluate.errors import EvaluateError
+from bench.evaluate.fidelity import Features
+from bench.evaluate.keys import file_hash
+from bench.evaluate.small_cnn import WEIGHTS, load_small_cnn
+
+# Name to the shape of the images that it was trained on.
+SMALL_CNNS: dict[str, tuple[int, ...]] = {"digits_cnn": (1, 8, 8)}
+
+Network = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network with what the protocol says about it.
+
+    Attributes:
+        name, weights_hash: of the network and of its weights file (SHA-256, hex).
+        feature_size: D.
+        resizing: what happens to the pixels before the network.
+        network: uint8 images (N, C, H, W) to features (N, D) and logits (N, K), on `device`.
+        batch_size: images per pass.
+    """
+
+    name: str
+    weights_hash: str
+    feature_size: int
+    resizing: str
+    network: Network
+    batch_size: int
+    device: str = "cpu"
+
+    def __call__(self, images: Tensor) -> Features:
+        """Features and logits of uint8 images, shape (N, C, H, W); float32, on the CPU.
+
+        Bits do not depend on earlier calls: no gradient, no running statistics, no TF32, no choice
+            of algorithm by timing.
+        """
+        features, logits = [], []
+        with (
+            torch.no_grad(),
+            torch.backends.cudnn.flags(
+                enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+            ),
+        ):
+            for part in images.split(self.batch_size):
+                found = self.network(part.to(self.device))
+                features.append(found[0].float().cpu())
+                logits.append(found[1].float().cpu())
+        return Features(torch.cat(features), torch.cat(logits))
+
+
+def choose(name: str, dataset: str) -> str:
+    """The extractor `name`; "auto" is the data set's own classifier if any, else Inception."""
+    if name != "auto":
+        return name
+    own = f"{dataset}_cnn"
+    return own if own in SMALL_CNNS else "inception"
+
+
+def make_extractor(
+    name: str, shape: tuple[int, ...], inception_weights: str = "", device: str = "cpu"
+) -> Extractor:
+    """The extractor `name`, ready for images of `shape` (C, H, W).
+
+    Raises:
+        EvaluateError: images that it cannot read, or weights that cannot be had.
+    """
+    if name == "inception":
+        return _inception(shape, inception_weights, device)
+    wanted = SMALL_CNNS[name]
+    if shape != wanted:
+        raise EvaluateError(
+            f"evaluate.extractor: {name!r} reads images of shape {wanted}, not {shape}; "
+            "use 'inception' or 'auto'"
+        )
+    path = WEIGHTS / f"{name}.safetensors"
+    if not path.is_file():
+        raise EvaluateError(
+            f"evaluate.extractor: the weights of {name!r} are missing: {path}; "
+            f"they come with wgan-bench; `python -m bench.evaluate.train_{name}` makes them anew"
+        )
+    network = load_small_cnn(path, wanted).to(device)
+    return Extractor(
+        name=name,
+        weights_hash=file_hash(path),
+        feature_size=network.head.in_features,
+        resizing=f"none, native {shape[1]}x{shape[2]}",
+        network=network,
+        batch_size=500,
+        device=device,
+    )
+
+
+def _inception(shape: tuple[int, ...], weights: str, device: str) -> Extractor:
+    """torch-fidelity's Inception v3 with the weights of the original TensorFlow network."""
+    from torch_fidelity import FeatureExtractorInceptionV3
+
+    if shape[0] not in (1, 3):
+        raise EvaluateError(
+            f"evaluate.extractor: 'inception' reads images of 1 or 3 channels, not {shape[0]}"
+        )
+    path = _inception_weights(weights)
+    try:
+        # Tensors only: torch-fidelity then reads the file itself, and would run any code in it.
+        torch.load(path, map_location="cpu", weights_only=True)
+        # Its initialisers draw from torch's global stream, which is not ours to move.
+        with torch.random.fork_rng(devices=[]):
+            network = FeatureExtractorInceptionV3(
+                "inception-v3-compat",
+                ["2048", "logits_unbiased"],
+                feature_extractor_weights_path=str(path),
+                verbose=False,
+            )
+    except (RuntimeError, pickle.UnpicklingError, EOFError, TypeError, AttributeError) as error:
+        raise EvaluateError(
+            f"{path} does not hold torch-fidelity's Inception weights ({_first_line(error)}); "
+            f"{_by_hand(_downloaded())}"
+        ) from None
+    network = network.to(device)
+
+    def run(images: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = network(images.expand(-1, 3, -1, -1))
+        return features, logits
+
+    repeated = "the one channel repeated to 3, " if shape[0] == 1 else ""
+    return Extractor(
+        name="inception",
+        weights_hash=file_hash(path),
+        feature_size=2048,
+        resizing=f"{repeated}bilinear to 299x299 as in TensorFlow 1",
+        network=run,
+        batch_size=64,
+        device=device,
+    )
+
+
+def _inception_weights(given: str) -> Path:
+    """The weights file: the one given, else the one downloaded, now if need be."""
+    if given:
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise EvaluateError(
+                f"evaluate.inception_weights: there is no file {given!r}; {_by_hand(_downloaded())}"
+            )
+        return path
+    path = _downloaded()
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # The name ends in the first digits of the file's hash. A half download is never seen.
+            torch.hub.download_url_to_file(
+                _url(), str(path), hash_prefix=path.stem.rsplit("-", 1)[1], progress=False
+            )
+        except (OSError, RuntimeError) as error:
+            raise EvaluateError(
+                f"torch-fidelity's Inception weights are missing and could not be downloaded "
+                f"({_first_line(error)}); {_by_hand(path)}"
+            ) from None
+    return path
+
+
+def _url() -> str:
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    return str(URL_INCEPTION_V3)
+
+
+def _downloaded() -> Path:
+    """Where torch-fidelity keeps its download, so that one copy serves both."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / _url().rsplit("/", 1)[1]
+
+
+def _by_hand(path: Path) -> str:
+    return (
+        f"download {_url()} by hand, and put it at {path} "
+        "or set evaluate.inception_weights to its path"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,156 @@
+"""Scoring generated images: the protocol, the floor, the baseline, the scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from bench.evaluate import fidelity
+from bench.evaluate.class_gaussian import SEED, class_gaussian, class_pixel_gaussian
+from bench.evaluate.errors import EvaluateError
+from bench.evaluate.extractors import Extractor, choose, make_extractor
+from bench.evaluate.keys import tensor_hash
+from bench.evaluate.real import (
+    Arrays,
+    cached_arrays,
+    fixed_part,
+    numerics,
+    real_reference,
+)
+from bench.spec import EvaluateSpec
+from wgan.data import Dataset, Images, as_pixels
+
+FEWEST = 16  # images of a split
+
+
+class ImageScorer:
+    """Scores images against the training split, in the features of one extractor.
+
+    Attributes:
+        settings: what the scores depend on.
+        measured: `floor`, the held-out images' own scores against the training split;
+            `floor_extrapolated`, its FID at as many samples as a generator gives, estimated, with
+            its standard error `floor_extrapolated_error` (both empty where the floor has as many,
+            or where there are too few to say); `baselines`, with `class_gaussian` and
+            `class_pixel_gaussian` where there are labels.
+
+    Raises:
+        EvaluateError: an extractor that cannot be had or does not fit, or too few images.
+    """
+
+    quality = "fid"
+
+    def __init__(
+        self,
+        spec: EvaluateSpec,
+        dataset: Dataset,
+        data: Images,
+        metrics: tuple[str, ...],
+        cache: Path,
+        device: str,
+    ) -> None:
+        for split, pixels in (("training", data.train), ("held-out", data.held_out)):
+            if len(pixels) < FEWEST:
+                raise EvaluateError(
+                    f"dataset {dataset.name}: {len(pixels)} {split} images are too few to score "
+                    f"with; at least {FEWEST} are needed"
+                )
+        self.metrics = metrics
+        self.extractor: Extractor = make_extractor(
+            choose(spec.extractor, dataset.name), data.shape, spec.inception_weights, device
+        )
+        self.real = real_reference(cache, data.train, self.extractor)
+        self.n_floor = min(len(data.held_out), spec.samples)
+        self.kid_subset_size = min(spec.kid_subset_size, self.n_floor, len(self.real.features))
+        self.settings = self._settings(spec, data)
+        self._score_reals(spec, data, cache)
+
+    def score(self, fake: Tensor) -> dict[str, float]:
+        """The metrics of float images in [-1, 1], shape (N, C, H, W)."""
+        return self._score_pixels(as_pixels(fake))
+
+    def _score_pixels(self, pixels: Tensor) -> dict[str, float]:
+        return fidelity.image_scores(
+            self.extractor(pixels), self.real, self.metrics, self.kid_subset_size
+        )
+
+    def _settings(self, spec: EvaluateSpec, data: Images) -> dict[str, Any]:
+        """What the scores depend on; of the metrics' own settings those of the chosen ones."""
+        settings: dict[str, Any] = {
+            "split": "train",
+            "n_real": len(data.train),
+            "n_fake": spec.samples,
+            "n_floor": self.n_floor,
+            "floor_split": "held out",
+            "real_pixels": tensor_hash(data.train),
+            "held_out_pixels": tensor_hash(data.held_out),
+            "extractor": self.extractor.name,
+            "weights_hash": self.extractor.weights_hash,
+            "feature_size": self.extractor.feature_size,
+            "image_range": "uint8, 0 to 255",
+            "quantisation": "127.5 x + 127.5, rounded half to even, clamped",
+            "resizing": self.extractor.resizing,
+            "torch_fidelity": fidelity.TORCH_FIDELITY_VERSION,
+            "ema": False,
+        }
+        if "kid" in self.metrics:
+            settings |= {
+                "kid_subset_size": self.kid_subset_size,
+                "kid_subsets": fidelity.KID_SUBSETS,
+                "kid_kernel": "(x.y / D + 1)^3",
+            }
+        if "inception_score" in self.metrics:
+            settings["inception_score_splits"] = fidelity.INCEPTION_SCORE_SPLITS
+        if "precision_recall" in self.metrics:
+            settings["neighbours"] = fidelity.NEIGHBOURS
+        if {"kid", "precision_recall"} & set(self.metrics):
+            settings["n_real_features"] = len(self.real.features)
+        if {"kid", "inception_score"} & set(self.metrics):
+            settings["rng_seed"] = fidelity.RNG_SEED
+        if data.train_labels is not None:
+            settings["class_gaussian"] = (
+                f"mean and covariance of each class's training pixels, n_fake samples, seed {SEED}"
+            )
+            settings["class_pixel_gaussian"] = "the same with the variances alone"
+        return settings
+
+    def _score_reals(self, spec: EvaluateSpec, data: Images, cache: Path) -> None:
+        """Fill `measured`, from the cache where it has them."""
+
+        def compute() -> Arrays:
+            held_out = self.extractor(fixed_part(data.held_out, self.n_floor))
+            scores = fidelity.image_scores(held_out, self.real, self.metrics, self.kid_subset_size)
+            found = {f"floor:{name}": value for name, value in scores.items()}
+            if "fid" in self.metrics and self.n_floor < spec.samples:
+                estimated = fidelity.extrapolated_fid(held_out.features, self.real, spec.samples)
+                if estimated is not None:
+                    found["floor_extrapolated:fid"] = estimated[0]
+                    found["floor_extrapolated_error:fid"] = estimated[1]
+            if data.train_labels is not None:
+                for baseline in (class_gaussian, class_pixel_gaussian):
+                    drawn = baseline(data.train.cpu(), data.train_labels.cpu(), spec.samples)
+                    scores = self._score_pixels(drawn)
+                    found |= {f"{baseline.__name__}:{name}": scores[name] for name in scores}
+            return {"names": np.array(list(found)), "values": np.array(list(found.values()))}
+
+        key = {
+            "what": "scores of reals",
+            "settings": self.settings,
+            "metrics": list(self.metrics),
+            "labels": tensor_hash(data.train_labels),
+            **numerics(self.extractor),
+        }
+        found = cached_arrays(cache, key, ("names", "values"), compute)
+        grouped: dict[str, dict[str, float]] = {}
+        for name, value in zip(found["names"].tolist(), found["values"].tolist(), strict=True):
+            group, metric = name.split(":")
+            grouped.setdefault(group, {})[metric] = value
+        self.measured: dict[str, dict[str, Any]] = {
+            "floor": grouped.pop("floor"),
+            "floor_extrapolated": grouped.pop("floor_extrapolated", {}),
+            "floor_extrapolated_error": grouped.pop("floor_extrapolated_error", {}),
+            "baselines": grouped,
+        }
