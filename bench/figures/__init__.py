@@ -1,0 +1,20 @@
+"""Figures: one function each, DataFrame in, Figure out; no file is read, pyplot is not touched.
+
+Every label has one colour and every seed one marker in all of them. Each has a wide shape for the
+page and a narrow one for phones; `to_svg` writes either, with the same bytes every time.
+"""
+
+from bench.figures.curves import curves_figure
+from bench.figures.scatter import scatter_figure
+from bench.figures.seeds import seeds_figure
+from bench.figures.style import NARROW, WIDE, palette, to_svg
+
+__all__ = [
+    "NARROW",
+    "WIDE",
+    "curves_figure",
+    "palette",
+    "scatter_figure",
+    "seeds_figure",
+    "to_svg",
+]

@@ -1,0 +1,179 @@
+"""Quality and the critic's estimate against training steps, one pair of panels per label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import cycle
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.figures.style import (
+    INK,
+    MUTED,
+    NARROW,
+    STYLE,
+    WIDE,
+    legend_above,
+    scale_axis,
+    short,
+    steps_axis,
+)
+
+REFERENCE_STYLES = ((0, (1, 1.6)), (0, (5, 2)), (0, (5, 2, 1, 2)))
+
+
+@mpl.rc_context(STYLE)
+def curves_figure(
+    curves: pd.DataFrame,
+    quality: str,
+    quality_name: str,
+    colours: Mapping[str, tuple[str, str]],
+    references: Mapping[str, float],
+    width: float = WIDE,
+) -> Figure:
+    """Every run's quality above its held-out (solid) and training (dashed) estimate.
+
+    Args:
+        curves: evaluations in the order of their steps: label, run_id, seed, state, step,
+            `quality`, estimate, estimate_held_out, dead (whether the critic is dead there).
+        quality, quality_name: its column and what the axis calls it.
+        colours: (light, dark) per label.
+        references: levels of the quality to be drawn across, by what they are called.
+        width: WIDE or NARROW, inches.
+    """
+    labels = list(dict.fromkeys(curves["label"]))
+    figure, pairs = _panels(len(labels), width)
+    by_label = dict(iter(curves.groupby("label", sort=False)))
+    levels = np.array([*curves[quality], *references.values()], dtype=float)
+    for place, (label, (above, below)) in enumerate(zip(labels, pairs, strict=True)):
+        colour, rows = colours[label][0], by_label[label]
+        for name, level in zip(cycle(REFERENCE_STYLES), references.values(), strict=False):
+            above.axhline(level, color=MUTED, linewidth=1, linestyle=name, zorder=1)
+        for _, run in rows.groupby("run_id", sort=False):
+            _draw_run(above, below, run, quality, colour)
+        above.set_title(short(label, 24), color=colour)
+        scale_axis(above, "y", levels, log=True)
+        scale_axis(below, "y", rows[["estimate", "estimate_held_out"]].to_numpy(), log=False)
+        first = width <= NARROW or place % _columns(len(labels), width) == 0
+        above.set_ylabel(f"{quality_name} (log)" if first else "")
+        below.set_ylabel("estimate" if first else "")
+    _same_limits([above for above, _ in pairs], levels)
+    last = float(curves["step"].max()) if len(curves) else 1.0
+    for panel in (axes for pair in pairs for axes in pair):
+        panel.set_xlim(-0.02 * last, 1.02 * last)
+        steps_axis(panel.xaxis)
+    for _, below in pairs:
+        below.set_xlabel("step")
+    _legend(figure, curves, references)
+    return figure
+
+
+def _columns(count: int, width: float) -> int:
+    return 1 if width <= NARROW else max(1, min(4, count))
+
+
+def _panels(count: int, width: float) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """A pair of axes per label: one above the other when wide, side by side when narrow."""
+    if width <= NARROW:
+        figure = Figure(figsize=(width, 0.7 + 1.75 * count), layout="constrained")
+        grid = figure.subplots(count, 2, squeeze=False)
+        return figure, [(row[0], row[1]) for row in grid]
+    columns = _columns(count, width)
+    blocks = -(-count // columns)
+    # Fewer than three panels are not stretched over the whole page.
+    across = width * (1 if columns > 2 else 0.36 * columns)
+    figure = Figure(figsize=(across, 0.5 + 3.9 * blocks), layout="constrained")
+    grid = figure.subplots(2 * blocks, columns, squeeze=False)
+    pairs = [
+        (
+            grid[2 * (place // columns)][place % columns],
+            grid[2 * (place // columns) + 1][place % columns],
+        )
+        for place in range(blocks * columns)
+    ]
+    for above, below in pairs[count:]:
+        above.remove()
+        below.remove()
+    return figure, pairs[:count]
+
+
+def _draw_run(above: Axes, below: Axes, run: pd.DataFrame, quality: str, colour: str) -> None:
+    line: dict[str, Any] = {"color": colour, "linewidth": 1.1, "alpha": 0.85}
+    scored = run[np.isfinite(run[quality].astype(float))]
+    estimated = run[np.isfinite(run["estimate_held_out"].astype(float))]
+    above.plot(scored["step"], scored[quality], **line)
+    below.plot(
+        run["step"],
+        run["estimate"],
+        **(line | {"linestyle": (0, (3, 1.5)), "alpha": 0.6, "linewidth": 0.8}),
+    )
+    below.plot(estimated["step"], estimated["estimate_held_out"], **line)
+    dead = estimated[estimated["dead"].astype(bool)]
+    hollow: dict[str, Any] = {
+        "linestyle": "none",
+        "marker": "o",
+        "markersize": 3.6,
+        "markerfacecolor": "none",
+        "color": INK,
+    }
+    below.plot(dead["step"], dead["estimate_held_out"], **hollow, markeredgewidth=0.8)
+    if (run["state"] == "diverged").any():
+        cross: dict[str, Any] = {
+            "linestyle": "none",
+            "marker": "x",
+            "markersize": 6,
+            "markeredgewidth": 1.6,
+            "color": INK,
+        }
+        above.plot(scored["step"].tail(1), scored[quality].tail(1), **cross)
+        below.plot(estimated["step"].tail(1), estimated["estimate_held_out"].tail(1), **cross)
+
+
+def _same_limits(panels: list[Axes], levels: np.ndarray) -> None:
+    finite = levels[np.isfinite(levels)]
+    if len(finite) == 0 or not panels:
+        return
+    low, high = float(finite.min()), float(finite.max())
+    if low > 0:
+        margin = (high / low) ** 0.06 if high > low else 1.5
+        limits = (low / margin, high * margin)
+    else:
+        margin = 0.06 * (high - low) or 1.0
+        limits = (low - margin, high + margin)
+    for panel in panels:
+        panel.set_ylim(*limits)
+
+
+def _legend(figure: Figure, curves: pd.DataFrame, references: Mapping[str, float]) -> None:
+    handles = [
+        Line2D([], [], color=INK, linewidth=1.1, label="one run; held-out estimate"),
+        Line2D(
+            [], [], color=INK, linewidth=0.8, linestyle=(0, (3, 1.5)), label="training estimate"
+        ),
+        *(
+            Line2D([], [], color=MUTED, linewidth=1, linestyle=style, label=name)
+            for style, name in zip(cycle(REFERENCE_STYLES), references, strict=False)
+        ),
+    ]
+    marker: dict[str, Any] = {"linestyle": "none", "color": INK}
+    if curves["dead"].astype(bool).any():
+        handles.append(
+            Line2D(
+                [],
+                [],
+                marker="o",
+                markerfacecolor="none",
+                markersize=4,
+                **marker,
+                label="dead critic",
+            )
+        )
+    if (curves["state"] == "diverged").any():
+        handles.append(Line2D([], [], marker="x", markersize=6, **marker, label="diverged here"))
+    legend_above(figure, handles, handlelength=2.2)

@@ -1,0 +1,318 @@
+"""What a report says, before it is HTML or Markdown: words, tables and pictures from records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.figures import palette
+from bench.records import Records
+from bench.report.pictures import (
+    Colours,
+    Picture,
+    Sample,
+    curves_picture,
+    scatter_picture,
+    seeds_picture,
+)
+from bench.report.provenance import (
+    Part,
+    environment_table,
+    mixed_numerics,
+    parts_by_protocol,
+    protocol_differences,
+    protocol_fields,
+    resumed_runs,
+)
+from bench.report.sentences import (
+    DISCRIMINATOR,
+    SIGN,
+    STANDARD_GAN_LOSSES,
+    Answer,
+    answer,
+    counted,
+    lead,
+    listed,
+    quality_name,
+    verdict_rules,
+)
+from bench.report.sweep_tables import (
+    BASELINE_NAMES,
+    correlations_table,
+    fields_table,
+    recipes_table,
+    runs_table,
+    scores_table,
+    seeds_table,
+)
+from bench.stats import quality_column, summarise, track
+from bench.tables import Table
+from wgan.losses import Loss
+
+MOST_SAMPLES = 120  # sample grids in the fold-out; beyond it the page would get too heavy to mail
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is said of the runs that one protocol scored.
+
+    `trouble` says in words why something that a reader expects is not there.
+    """
+
+    key: str
+    title: str
+    trouble: tuple[str, ...]
+    quality: str
+    lead: str
+    sign: str
+    answers: tuple[Answer, ...]
+    recipes: Table | None
+    pictures: tuple[Picture, ...]
+    correlations: Table | None
+    seeds: Table | None
+    samples: tuple[Sample, ...]
+    all_samples: tuple[Sample, ...]
+    samples_left_out: int
+    scores: Table | None
+    extrapolated: bool
+    protocol: Table | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report."""
+
+    sweep: str
+    question: str
+    summary: str
+    warnings: tuple[str, ...]
+    sections: tuple[Section, ...]
+    differences: Table | None
+    failures: tuple[str, ...]
+    rules: Sequence[tuple[str, str]]
+    commands: tuple[str, ...]
+    environment: Table | None
+    runs: Table
+    notes: tuple[str, ...]
+    colours: Colours
+
+
+def page(records: Records) -> Page:
+    """The report on these records."""
+    colours = palette(str(label) for label in records.runs["label"])
+    parts, unscored = parts_by_protocol(records)
+    several = len(parts) > 1
+    mixed = mixed_numerics(records.environments)
+    warnings = []
+    if several:
+        warnings.append(
+            f"These runs were scored by {len(parts)} protocols, which are not comparable. They are "
+            "reported apart, one after the other, and no number of one should be held against a "
+            "number of another; what tells the protocols apart stands at the end."
+        )
+    if mixed:
+        warnings.append(
+            "Numerics are mixed, so that equal settings need not give equal bits: "
+            f"{'; '.join(mixed)}."
+        )
+    return Page(
+        sweep=records.sweep,
+        question=records.question.strip(),
+        summary=_summary(records),
+        warnings=tuple(warnings),
+        sections=tuple(_section(records, part, colours, several=several) for part in parts),
+        differences=protocol_differences(parts) if several else None,
+        failures=tuple(_failures(records, unscored)),
+        rules=verdict_rules(),
+        commands=(
+            f"wgan-bench run sweeps/{records.sweep}.yaml",
+            f"wgan-bench report sweeps/{records.sweep}.yaml",
+        ),
+        environment=environment_table(records.environments),
+        runs=runs_table(records.runs, records.folders),
+        notes=tuple(records.notes),
+        colours=colours,
+    )
+
+
+def _section(records: Records, part: Part, colours: Colours, *, several: bool) -> Section:
+    runs, curves, protocol = part.runs, part.curves, part.protocol
+    quality = quality_column(curves)
+    key = str(protocol.get("id", "")) if several else ""
+    trouble = _trouble(part, quality)
+    floor = _level(protocol.get("floor"), quality)
+    samples, everything = _samples(records, runs)
+    common: dict[str, Any] = {
+        "key": key,
+        "title": f"{listed(map(str, runs['dataset'].unique()))}, protocol {key}" if several else "",
+        "trouble": tuple(trouble),
+        "samples": samples,
+        "all_samples": everything[:MOST_SAMPLES],
+        "samples_left_out": max(0, len(everything) - MOST_SAMPLES),
+        "scores": scores_table(protocol),
+        "extrapolated": bool(protocol.get("floor_extrapolated")),
+        "protocol": fields_table(protocol_fields(protocol), "protocol", "value")
+        if protocol
+        else None,
+    }
+    if quality is None:
+        return Section(
+            **common,
+            quality="quality",
+            lead="",
+            sign=SIGN.format(quality="the quality measure"),
+            answers=(),
+            recipes=None,
+            pictures=(),
+            correlations=None,
+            seeds=None,
+        )
+    name = quality_name(quality)
+    trackings = track(runs, curves, quality, floor=floor)
+    distances = _distances(runs)
+    references = _references(protocol, quality, floor)
+    pictures = (
+        curves_picture(runs, curves, quality, references, floor, colours),
+        scatter_picture(runs, curves, quality, floor, trackings, colours),
+        seeds_picture(trackings, colours),
+    )
+    return Section(
+        **common,
+        quality=name,
+        lead=lead(trackings),
+        sign=_sign(runs, name),
+        answers=tuple(
+            answer(tracking, distances.get(tracking.label, "")) for tracking in trackings
+        ),
+        recipes=recipes_table(summarise(runs, curves, quality), name),
+        pictures=tuple(picture for picture in pictures if picture is not None),
+        correlations=correlations_table(trackings),
+        seeds=seeds_table(trackings),
+    )
+
+
+def _trouble(part: Part, quality: str | None) -> list[str]:
+    """Why something is not there, in words."""
+    said, finished = [], int((part.runs["state"] == "done").sum())
+    if part.runs.empty:
+        return ["The sweep has no runs."]
+    if finished == 0 and (part.runs["state"] == "diverged").all():
+        said.append(f"All {counted(len(part.runs), 'run')} diverged, so there is no final model.")
+    elif finished == 0:
+        said.append("No run has finished yet: there are no final models to compare.")
+    if quality is None:
+        said.append(
+            "No run has a finite FID or exact W1, so nothing can be held against the loss."
+            if len(part.curves)
+            else "Nothing has been recorded yet."
+        )
+    if not part.protocol and quality is not None:
+        said.append("No score protocol is recorded, so nobody can tell how these scores were made.")
+    return said
+
+
+def _summary(records: Records) -> str:
+    runs = records.runs
+    states = runs["state"].value_counts().to_dict()
+    order = (
+        "done",
+        "diverged",
+        "failed",
+        "cancelled",
+        "running",
+        "interrupted",
+        "queued",
+        "pending",
+    )
+    counts = [f"{states[state]} {state}" for state in order if state in states]
+    labels, seeds = runs["label"].nunique(), runs["seed"].nunique()
+    if runs.empty:
+        return "No runs."
+    ended = "all done" if states.get("done") == len(runs) > 1 else listed(counts)
+    return (
+        f"{counted(len(runs), 'run')} ({ended}): {counted(labels, 'recipe')}, "
+        f"{counted(seeds, 'seed')}, {listed(map(str, runs['dataset'].unique()))}."
+    )
+
+
+def _sign(runs: pd.DataFrame, quality: str) -> str:
+    standard = runs["loss"].astype(str).str.partition("(")[0].isin(STANDARD_GAN_LOSSES)
+    labels = list(dict.fromkeys(runs.loc[standard, "label"]))
+    said = DISCRIMINATOR.format(labels=listed(labels)) if labels else ""
+    return f"{SIGN.format(quality=quality)} {said}".strip()
+
+
+def _distances(runs: pd.DataFrame) -> dict[str, str]:
+    """What each label's critic estimates: W1, JS, ..."""
+    return {
+        str(row["label"]): Loss.registry[name].distance_name  # type: ignore[attr-defined]
+        for row in runs.to_dict("records")
+        if (name := str(row["loss"]).partition("(")[0]) in Loss.registry
+    }
+
+
+def _level(scores: object, quality: str | None) -> float | None:
+    """The quality number among scores, if it is a positive finite one."""
+    value = scores.get(quality) if isinstance(scores, Mapping) else None
+    known = isinstance(value, int | float) and math.isfinite(value) and value > 0
+    return float(value) if known and value is not None else None
+
+
+def _references(protocol: Mapping[str, Any], quality: str, floor: float | None) -> dict[str, float]:
+    """The levels that figures draw across: the floor and the baselines."""
+    levels = {} if floor is None else {"floor: real held-out data": floor}
+    baselines = protocol.get("baselines")
+    for name, scores in baselines.items() if isinstance(baselines, Mapping) else ():
+        level = _level(scores, quality)
+        if level is not None:
+            levels[BASELINE_NAMES.get(str(name), str(name))] = level
+    return levels
+
+
+def _samples(records: Records, runs: pd.DataFrame) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """One seed's sample grids side by side, and everybody's: the seed that most recipes have."""
+    everything = [
+        Sample(
+            str(run["label"]),
+            int(run["seed"]),
+            str(run["run_id"]),
+            records.samples[run["run_id"]],
+            f"Generated samples of {run['label']}, seed {run['seed']}, step {run['steps']:,}",
+        )
+        for run in runs.to_dict("records")
+        if run["run_id"] in records.samples
+    ]
+    having: dict[int, set[str]] = {}
+    for sample in everything:
+        having.setdefault(sample.seed, set()).add(sample.label)
+    if not having:
+        return (), ()
+    chosen = min(having, key=lambda seed: (-len(having[seed]), seed))
+    return tuple(item for item in everything if item.seed == chosen), tuple(everything)
+
+
+def _failures(records: Records, unscored: pd.DataFrame) -> list[str]:
+    """Every run that is not simply done, named, with its reason."""
+    runs = records.runs
+    resumed = set(resumed_runs(records.environments))
+    said = []
+    for run in runs.to_dict("records"):
+        name = f"{run['label']}, seed {run['seed']} ({run['run_id']})"
+        reason = str(run.get("reason") or "").strip().rstrip(".")
+        if run["state"] != "done":
+            said.append(f"{name}: {run['state']}" + (f", {reason}." if reason else "."))
+        if run["dead_critic"] is True or run["dead_critic"] == 1:
+            since = run.get("dead_critic_since")
+            known = isinstance(since, int | float) and np.isfinite(since)
+            said.append(f"{name}: its critic died" + (f" at step {since:,.0f}." if known else "."))
+        if run["run_id"] in resumed:
+            said.append(f"{name}: trained in more than one session.")
+    if len(unscored):
+        count = counted(len(unscored), "run")
+        said.append(f"{count} without any score belong to none of the protocols above.")
+    return said

@@ -1,0 +1,209 @@
+"""The pictures of a report, with their words: figures as SVG in two widths, samples as PNG."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.figures import NARROW, WIDE, curves_figure, scatter_figure, seeds_figure, to_svg
+from bench.report.sentences import counted, listed, quality_name
+from bench.report.sweep_tables import interval_frame, seed_frame
+from bench.stats import Tracking, dead_evaluations, usable
+from bench.stats.tracking import PRIMARY_ESTIMATE
+from bench.tables import MINUS, correlation, number
+
+Colours = Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its words.
+
+    Attributes:
+        name: of the file that the Markdown shows.
+        wide, narrow: the SVG for a page and for a phone.
+        title: the figure in a few words.
+        caption: what is drawn, which statistic and interval, and n.
+        alt: what can be seen, for those who cannot.
+    """
+
+    name: str
+    wide: bytes
+    narrow: bytes
+    title: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A run's last sample grid."""
+
+    label: str
+    seed: int
+    run_id: str
+    png: bytes
+    alt: str
+
+    @property
+    def name(self) -> str:
+        """Of the file that the Markdown shows."""
+        return f"samples-{re.sub(r'[^A-Za-z0-9]', '', self.run_id)}.png"
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """A picture as text that needs no file beside it."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def curves_picture(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    quality: str,
+    references: Mapping[str, float],
+    floor: float | None,
+    colours: Colours,
+) -> Picture | None:
+    """Quality and estimate against steps, every run; None where nothing was evaluated."""
+    frame = _evaluations(runs, curves, quality, floor)
+    if frame.empty:
+        return None
+    name, shown = quality_name(quality), frame["run_id"].nunique()
+    wide, narrow = _both(
+        lambda width: curves_figure(frame, quality, name, colours, references, width), colours
+    )
+    lines = [f"{text} ({number(level)})" for text, level in references.items()]
+    levels = f" Horizontal lines are levels of {name}: {'; '.join(lines)}." if lines else ""
+    return Picture(
+        "curves.svg",
+        wide,
+        narrow,
+        f"{name} and the critic's estimate during training.",
+        f"Above {name} (logarithmic), below the estimate on held-out data (solid) and on training "
+        f"data (dashed), at each evaluation. Every line is one run, none is averaged (n = "
+        f"{counted(shown, 'run')}: {_seeds_per_label(frame)}).{levels} Estimates of different "
+        "critics have different scales: compare their shapes, not their heights.",
+        f"Line charts for {listed(frame['label'].unique())}. " + _courses(frame, quality, name),
+    )
+
+
+def scatter_picture(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    quality: str,
+    floor: float | None,
+    trackings: Sequence[Tracking],
+    colours: Colours,
+) -> Picture | None:
+    """Quality against the held-out estimate, every usable evaluation; None where there is none."""
+    parts = []
+    by_run = dict(iter(curves.groupby("run_id", sort=False)))
+    for run in runs.to_dict("records"):
+        if run["run_id"] in by_run:
+            counts, _ = usable(by_run[run["run_id"]], quality, floor=floor)
+            parts.append(counts.assign(label=run["label"], seed=run["seed"]))
+    points = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    if points.empty:
+        return None
+    name = quality_name(quality)
+    notes = {
+        tracking.label: f"raw {correlation(tracking.raw.center)}, "
+        f"beyond time {correlation(tracking.adjusted.center)}"
+        for tracking in trackings
+    }
+    wide, narrow = _both(
+        lambda width: scatter_figure(points, quality, name, colours, notes, width), colours
+    )
+    means = "; ".join(f"{label}: {note}" for label, note in notes.items())
+    return Picture(
+        "scatter.svg",
+        wide,
+        narrow,
+        f"{name} against the held-out estimate.",
+        f"Each point is one evaluation, coloured by its step, with one marker per seed; step 0 and "
+        f"dead stretches are left out ({counted(len(points), 'evaluation')} of "
+        f"{_seeds_per_label(points)}). Above each panel the mean over live seeds of Spearman's "
+        "rank correlation, as it is and beyond the trend over time; intervals in the next figure.",
+        f"Scatter plots of {name} against the held-out estimate. Mean rank correlations: {means}.",
+    )
+
+
+def seeds_picture(trackings: Sequence[Tracking], colours: Colours) -> Picture | None:
+    """Each seed's correlation and the intervals; None where no seed has one."""
+    seeds = seed_frame(trackings)
+    if seeds.empty or not np.isfinite(seeds["raw"]).any():
+        return None
+    intervals = interval_frame(trackings)
+    wide, narrow = _both(lambda width: seeds_figure(seeds, intervals, colours, width), colours)
+    name = quality_name(trackings[0].quality)
+    counts = {tracking.raw.n for tracking in trackings}
+    each = (
+        f"{counted(counts.pop(), 'seed')} each"
+        if len(counts) == 1
+        else (
+            listed(f"{tracking.label} {counted(tracking.raw.n, 'seed')}" for tracking in trackings)
+        )
+    )
+    rows = "; ".join(
+        f"{tracking.label}: raw {correlation(tracking.raw.center)}, "
+        f"beyond time {correlation(tracking.adjusted.center)}"
+        for tracking in trackings
+    )
+    return Picture(
+        "seeds.svg",
+        wide,
+        narrow,
+        f"How the held-out estimate goes with {name}, seed by seed.",
+        "Markers are Spearman's rank correlations within single runs. Bars are 95 % intervals of "
+        "their mean over live seeds (tanh of the mean of atanh r, Student's t with "
+        f"n {MINUS} 1 degrees of freedom; n = {each}). Beyond the trend: ranks after a degree-5 "
+        "polynomial of the step is taken out of both. Shaded: within 0.2 of zero.",
+        f"Dot plot of rank correlations by seed with 95 % intervals. Means: {rows}.",
+    )
+
+
+def _both(draw: Callable[[float], Figure], colours: Colours) -> tuple[bytes, bytes]:
+    return to_svg(draw(WIDE), colours), to_svg(draw(NARROW), colours)
+
+
+def _evaluations(
+    runs: pd.DataFrame, curves: pd.DataFrame, quality: str, floor: float | None
+) -> pd.DataFrame:
+    """The evaluations of all runs in the runs' order, marked where the critic is dead."""
+    parts = []
+    by_run = dict(iter(curves.groupby("run_id", sort=False)))
+    for run in runs.to_dict("records"):
+        if run["run_id"] not in by_run:
+            continue
+        curve = by_run[run["run_id"]]
+        scored = curve[curve[quality].notna() | curve[PRIMARY_ESTIMATE].notna()].sort_values("step")
+        described = {name: run[name] for name in ("label", "seed", "state")}
+        parts.append(scored.assign(**described, dead=dead_evaluations(scored, quality, floor)))
+    parts = [part for part in parts if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else curves.iloc[:0].assign(label="")
+
+
+def _seeds_per_label(frame: pd.DataFrame) -> str:
+    counts = frame.groupby("label", sort=False)["seed"].nunique()
+    if counts.nunique() == 1 and len(counts) > 1:
+        return f"{counted(int(counts.iloc[0]), 'seed')} of each of {len(counts)} recipes"
+    return listed(f"{label} {counted(int(seeds), 'seed')}" for label, seeds in counts.items())
+
+
+def _courses(frame: pd.DataFrame, quality: str, name: str, most: int = 8) -> str:
+    """From where to where each label's mean quality went."""
+    said = []
+    for label, rows in list(frame.groupby("label", sort=False))[:most]:
+        means = rows.groupby("step")[quality].mean().dropna()
+        if len(means) and math.isfinite(means.iloc[0]) and math.isfinite(means.iloc[-1]):
+            start, end = number(float(means.iloc[0])), number(float(means.iloc[-1]))
+            first, last = f"step {means.index[0]:,}", f"step {means.index[-1]:,}"
+            said.append(f"{label}: mean {name} from {start} at {first} to {end} at {last}")
+    return "; ".join(said) + "." if said else ""
