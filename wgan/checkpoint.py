@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import os
-import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ def save(path: Path, state: TrainState, extra: dict[str, Any]) -> None:
             "generator_losses": list(window.generator_losses),
         },
         "extra": json.dumps(extra),
+        "run_id": state.run_id,
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -76,6 +77,8 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
             filled: make a new one.
     """
     content = _read(path, state.device)
+    if not isinstance(content, dict) or content.get("run_id") != state.run_id:
+        raise CheckpointError(f"{path}: a checkpoint of another training")
     try:
         for name in _PARTS:
             getattr(state, name).load_state_dict(content["parts"][name])
@@ -91,11 +94,12 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
         )
         extra: dict[str, Any] = json.loads(content["extra"])
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise CheckpointError(f"{path}: a checkpoint of another training: {error}") from error
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: a checkpoint of another training: {what}") from error
     return extra
 
 
-def _read(path: Path, device: torch.device) -> dict[str, Any]:
+def _read(path: Path, device: torch.device) -> Any:
     try:
         header, _, payload = path.read_bytes().partition(b"\n")
     except OSError as error:
@@ -105,9 +109,9 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     if hashlib.sha256(payload).hexdigest().encode() != header[len(_MAGIC) :]:
         raise CheckpointError(f"{path}: torn or altered: its checksum does not fit")
     try:
-        content: dict[str, Any] = torch.load(
-            io.BytesIO(payload), map_location=device, weights_only=True
-        )
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of rubbish before it raises
+            return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    # A file from elsewhere: whatever its bytes make torch raise, it is refused.
+    except Exception as error:
         raise CheckpointError(f"{path}: refused: it holds more than tensors and numbers") from error
-    return content

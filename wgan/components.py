@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import functools
 import math
+import sys
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,26 @@ class ConfigError(ValueError):
         return ConfigError((*prefix, *self.path), self.problem)
 
 
+# What other codes call our fields and components.
+_ALIASES = {
+    "n_critic": "critic_steps",
+    "n_dis": "critic_steps",
+    "critic_iters": "critic_steps",
+    "clip_value": "limit",
+    "lambda": "weight",
+    "lambda_gp": "weight",
+    "learning_rate": "lr",
+    "z_dim": "noise_size",
+    "latent_dim": "noise_size",
+    "iterations": "steps",
+    "epochs": "steps",
+    "bs": "batch_size",
+    "wgan-gp": "wgan_gp",
+    "sn-gan": "sngan",
+    "dcgan": "gan",
+}
+
+
 class UnknownName(ConfigError):
     """A key or a component's name that does not exist; names the nearest and all that do."""
 
@@ -45,8 +66,10 @@ class UnknownName(ConfigError):
         self, path: tuple[str, ...], kind: str, name: object, allowed: Iterable[str]
     ) -> None:
         known = sorted(allowed)
-        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.55)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        candidates = {alias: meant for alias, meant in _ALIASES.items() if meant in known}
+        candidates |= {word: word for word in known}
+        near = difflib.get_close_matches(str(name).lower(), candidates, n=1, cutoff=0.55)
+        hint = f"; did you mean {candidates[near[0]]!r}?" if near else ""
         listed = ", ".join(known) if known else "none"
         super().__init__(path, f"unknown {kind} {name!r}{hint} (allowed: {listed})")
 
@@ -76,7 +99,7 @@ class Range:
         if self.choices is not None:
             return "one of " + ", ".join(self.choices)
         bounds = ((">=", self.low), ("<=", self.high), (">", self.above), ("<", self.below))
-        return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+        return " and ".join(f"{sign} {bound:.12g}" for sign, bound in bounds if bound is not None)
 
 
 _NO_NEUTRAL = object()
@@ -121,12 +144,13 @@ def hints_of(cls: type) -> dict[str, Any]:
 
 def _coerce(value: Any, wanted: Any) -> Any:
     """`value` as `wanted` where nothing is lost (0 for 0.0, 1e4 for 10000), else TypeError."""
-    if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value):
-            return float(value)
-    elif wanted is int and isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value) and value == int(value):
+    if wanted in (float, int) and isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TypeError
+        if wanted is int and value == int(value):
             return int(value)
+        if wanted is float and abs(value) <= sys.float_info.max:
+            return float(value) + 0.0  # the sum turns -0.0 into 0.0, which would be another id
     elif wanted in (bool, str) and isinstance(value, wanted):
         return value
     raise TypeError
@@ -160,14 +184,13 @@ def check_settings(instance: Any) -> None:
         object.__setattr__(instance, item.name, value)
 
 
-def plain_settings(instance: Any) -> dict[str, Any]:
-    """The fields of a component as a plain mapping, those at their neutral value left out."""
-    values = {}
-    for item in dataclasses.fields(instance):
-        value = getattr(instance, item.name)
-        if value != item.metadata.get("neutral", _NO_NEUTRAL):
-            values[item.name] = value
-    return values
+def plain_settings(instance: Any, *, for_id: bool = False) -> dict[str, Any]:
+    """The fields of a dataclass as a plain mapping; `for_id` leaves out those that are neutral."""
+    return {
+        item.name: getattr(instance, item.name)
+        for item in dataclasses.fields(instance)
+        if not for_id or getattr(instance, item.name) != item.metadata.get("neutral", _NO_NEUTRAL)
+    }
 
 
 @dataclass(frozen=True)
@@ -217,15 +240,15 @@ class Component:
         if not isinstance(plain, Mapping) or len(plain) != 1:
             raise ConfigError(
                 (),
-                f"{plain!r} is not allowed: give a {cls.family}'s name, or name: {{field: value}}",
+                f"{plain!r} is not allowed: give a name, or name: {{field: value}}",
             )
         ((name, values),) = plain.items()
         chosen = cls.named(name)
         return build(chosen, values if values is not None else {}, path=(str(name),))
 
-    def to_plain(self) -> dict[str, dict[str, Any]]:
-        """`{name: {field: value}}`, the inverse of `from_plain`."""
-        return {self.name: plain_settings(self)}
+    def to_plain(self, *, for_id: bool = False) -> dict[str, dict[str, Any]]:
+        """`{name: {field: value}}`, the inverse of `from_plain`; see `plain_settings`."""
+        return {self.name: plain_settings(self, for_id=for_id)}
 
     def __str__(self) -> str:
         """The name and the fields that differ from their defaults: `gradient_penalty(weight=1)`."""

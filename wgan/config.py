@@ -50,7 +50,7 @@ class TrainConfig:
     loss: Loss = Wasserstein()
     lipschitz: tuple[LipschitzMethod, ...] = (Unconstrained(),)
     optimizer: Optimizer = Adam()
-    steps: int = setting(2000, "generator updates", unit="steps", low=0)
+    steps: int = setting(2000, "generator updates", unit="steps", low=0, high=10**9)
     batch_size: int = setting(64, "images per update of either network", unit="images", low=1)
     critic_steps: int = setting(1, "critic updates per generator update", unit="updates", low=1)
     noise_size: int = setting(64, "length of the generator's noise vector, N(0, I)", low=1)
@@ -65,15 +65,21 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if isinstance(self.lipschitz, list):
+            object.__setattr__(self, "lipschitz", tuple(self.lipschitz))
         for name, family in COMPONENTS.items():
             _check_family(name, family, (getattr(self, name),))
         _check_family("lipschitz", LipschitzMethod, self.lipschitz)
         names = [method.name for method in self.lipschitz]
+        if "none" in names and len(names) > 1:
+            raise ConfigError(
+                ("lipschitz",), f"{'+'.join(names)} is not allowed: none stands beside a method"
+            )
         if len(set(names)) < len(names):
             raise ConfigError(
                 ("lipschitz",), f"{'+'.join(names)} is not allowed: a method stands twice"
             )
-        self.network.check(self.dataset.shape, self.critic_norm)
+        self.network.check(self.dataset.shape, self.critic_norm, self.batch_size)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> TrainConfig:
@@ -86,6 +92,8 @@ class TrainConfig:
             ConfigError: an unknown name or field or a value that is not allowed, with the path to
             it.
         """
+        if not isinstance(plain, Mapping):
+            raise ConfigError((), f"{plain!r} is not allowed: must be a mapping of fields")
         values = dict(plain)
         for name, family in COMPONENTS.items():
             if name in values:
@@ -94,12 +102,15 @@ class TrainConfig:
             values["lipschitz"] = _under("lipschitz", _methods, values["lipschitz"])
         return build(cls, values)
 
-    def to_plain(self) -> dict[str, Any]:
-        """The inverse of `from_plain`: names and scalars only, ready for JSON."""
-        plain = plain_settings(self)
+    def to_plain(self, *, for_id: bool = False) -> dict[str, Any]:
+        """The inverse of `from_plain`: names and scalars only, ready for JSON.
+
+        `for_id` leaves out the fields at their neutral value, which must not change an id.
+        """
+        plain = plain_settings(self, for_id=for_id)
         for name in COMPONENTS:
-            plain[name] = plain[name].to_plain()
-        plain["lipschitz"] = [method.to_plain() for method in self.lipschitz]
+            plain[name] = plain[name].to_plain(for_id=for_id)
+        plain["lipschitz"] = [method.to_plain(for_id=for_id) for method in self.lipschitz]
         return plain
 
     @property
@@ -110,7 +121,9 @@ class TrainConfig:
             f"{part.family}:{part.name}": part.version for part in (*parts, *self.lipschitz)
         }
         canonical = json.dumps(
-            {"config": self.to_plain(), "versions": versions}, sort_keys=True, separators=(",", ":")
+            {"config": self.to_plain(for_id=True), "versions": versions},
+            sort_keys=True,
+            separators=(",", ":"),
         )
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -125,8 +138,10 @@ def field_names() -> list[str]:
     return [item.name for item in dataclasses.fields(TrainConfig)]
 
 
-def _check_family(name: str, family: type[Component], parts: tuple[object, ...]) -> None:
-    if not parts or not all(isinstance(part, family) for part in parts):
+def _check_family(name: str, family: type[Component], parts: object) -> None:
+    if parts == ():
+        raise ConfigError((name,), "an empty list is not allowed: name a method, or none")
+    if not isinstance(parts, tuple) or not all(isinstance(part, family) for part in parts):
         raise ConfigError(
             (name,), f"{parts!r} is not allowed: must be of the family {family.family}"
         )

@@ -1,8 +1,8 @@
 """Looking at a training without touching it: generated samples, estimates, the critic's slope.
 
-Everything here draws from the `evaluation` stream, begun anew at each call, so that each evaluation
-of a run, and of every run with the same seed, sees the same noise and the same reals. Networks,
-buffers and training streams are left as they were.
+Everything here draws from two streams, `evaluation` and `evaluation:reals`, begun anew at each
+call, so that each evaluation of a run, and of every run with the same seed, sees the same noise and
+the same reals. Networks, buffers and training streams are left as they were.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wgan.data import Data, Images, as_float
 from wgan.random import stream
 from wgan.train import DTYPES, TrainState
 
-LIPSCHITZ_POINTS = 256  # of each kind: real, fake, between; stated with every measured constant
+LIPSCHITZ_POINTS = 256  # of each kind: real, fake, between; in whole batches, at least one
 _ERROR_BLOCKS = 20
 _CHUNK = 500
 
@@ -58,7 +58,7 @@ def diagnose(
         over held-out reals and fakes.
     """
     dtype = DTYPES[config.precision]
-    rng = stream(config.seed, "evaluation", state.device)
+    rng = stream(config.seed, "evaluation:reals", state.device)
     count = _sample_count(config, data, fake, count)
     train = _reals(data, count, rng, held_out=False).to(dtype)
     held_out = _reals(data, count, rng, held_out=True).to(dtype)
@@ -120,13 +120,15 @@ def _standard_error(config: TrainConfig, real_scores: Tensor, fake_scores: Tenso
 def _largest_gradient(
     config: TrainConfig, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator
 ) -> float:
-    real, fake = real[:LIPSCHITZ_POINTS], fake[:LIPSCHITZ_POINTS]
+    # Whole batches, as batch norm needs them.
+    points = max(LIPSCHITZ_POINTS // config.batch_size * config.batch_size, config.batch_size)
+    real, fake = real[:points], fake[:points]
     mix = torch.rand(len(real), generator=rng, device=rng.device, dtype=real.dtype)
     mix = mix.view(-1, *[1] * (real.dim() - 1))
     largest = []
     for kind in (real, fake, mix * real + (1 - mix) * fake):
-        for points in kind.split(config.batch_size):
-            at = points.detach().requires_grad_()
+        for part in kind.split(config.batch_size):
+            at = part.detach().requires_grad_()
             (gradients,) = torch.autograd.grad(critic(at).sum(), at)
             largest.append(torch.linalg.vector_norm(gradients.flatten(1), dim=1).amax())
     return torch.stack(largest).amax().item()

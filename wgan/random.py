@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import torch
 
-PURPOSES = ("init_generator", "init_critic", "data", "noise", "evaluation")
+PURPOSES = ("init_generator", "init_critic", "data", "noise", "evaluation", "evaluation:reals")
 
 
 def stream_seed(seed: int, purpose: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -30,7 +30,7 @@ def critic_step(
     generator: nn.Module,
     optimizer: torch.optim.Optimizer,
     loss: Loss,
-    methods: Iterable[LipschitzMethod],
+    methods: Sequence[LipschitzMethod],
     real: Tensor,
     noise: Tensor,
     streams: Mapping[str, torch.Generator],
@@ -85,7 +85,9 @@ def generator_step(
     `real` is a batch where `loss.needs_real`, else None.
     """
     # The critic only passes gradients on; it collects none.
-    critic.requires_grad_(False)
+    trained = [parameter for parameter in critic.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
 
     # Score generated samples.
     fake_scores = critic(generator(noise))
@@ -96,5 +98,6 @@ def generator_step(
     optimizer.zero_grad(set_to_none=True)
     generator_loss.backward()
     optimizer.step()
-    critic.requires_grad_(True)
+    for parameter in trained:
+        parameter.requires_grad_(True)
     return generator_loss.detach()

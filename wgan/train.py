@@ -34,8 +34,8 @@ class TrainState:
     """Everything that changes while training; what a checkpoint holds.
 
     `step` counts generator updates, `images_seen` real images shown to the critic,
-    `training_seconds` the time inside the loop, pauses excluded. `begun` tells that the pause at
-    step 0 has been made.
+    `training_seconds` the time inside the loop, pauses excluded. `run_id` is the configuration's;
+    `begun` tells that the pause at step 0 has been made.
     """
 
     generator: nn.Module
@@ -44,6 +44,7 @@ class TrainState:
     critic_optimizer: torch.optim.Optimizer
     streams: dict[str, torch.Generator]
     device: torch.device
+    run_id: str
     step: int = 0
     critic_updates: int = 0
     images_seen: int = 0
@@ -93,6 +94,7 @@ def new_state(config: TrainConfig, data: Data, device: torch.device | str = "cpu
         critic_optimizer=config.optimizer.build(critic.parameters()),
         streams=training_streams(config.seed, [m.name for m in config.lipschitz], device),
         device=device,
+        run_id=config.run_id,
     )
 
 
@@ -173,9 +175,16 @@ def train(
         for row in rows:
             row["training_seconds"] = state.training_seconds
 
-        # Pause where there is something to record, or somebody asks for it.
-        evaluate = last or state.step % evaluate_every == 0
-        if rows or evaluate or stop():
+        # Pause where there is something to record, or somebody asks for it. Nobody is asked to
+        # score a generator whose weights are not finite.
+        evaluate = diverged is None and (last or state.step % evaluate_every == 0)
+        if (
+            evaluate
+            and not rows
+            and not bool(_weight_norm(state.critic, state.generator).isfinite())
+        ):
+            evaluate, diverged = False, f"weights were not finite at step {state.step}"
+        if rows or evaluate or diverged or stop():
             yield Pause(state, rows, evaluate, diverged)
         if diverged is not None:
             return

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -25,6 +26,7 @@ from bench.figures.style import (
     steps_axis,
 )
 
+HELD_OUT = "estimate_held_out"
 REFERENCE_STYLES = ((0, (1, 1.6)), (0, (5, 2)), (0, (5, 2, 1, 2)))
 
 
@@ -55,8 +57,7 @@ def curves_figure(
         colour, rows = colours[label][0], by_label[label]
         for name, level in zip(cycle(REFERENCE_STYLES), references.values(), strict=False):
             above.axhline(level, color=MUTED, linewidth=1, linestyle=name, zorder=1)
-        for _, run in rows.groupby("run_id", sort=False):
-            _draw_run(above, below, run, quality, colour)
+        _draw_runs(above, below, rows, quality, colour)
         above.set_title(short(label, 24), color=colour)
         scale_axis(above, "y", levels, log=True)
         scale_axis(below, "y", rows[["estimate", "estimate_held_out"]].to_numpy(), log=False)
@@ -103,17 +104,31 @@ def _panels(count: int, width: float) -> tuple[Figure, list[tuple[Axes, Axes]]]:
     return figure, pairs[:count]
 
 
-def _draw_run(above: Axes, below: Axes, run: pd.DataFrame, quality: str, colour: str) -> None:
-    line: dict[str, Any] = {"color": colour, "linewidth": 1.1, "alpha": 0.85}
+def _draw_runs(above: Axes, below: Axes, rows: pd.DataFrame, quality: str, colour: str) -> None:
+    one_line_per_run: dict[str, Any] = {
+        "data": rows.replace([np.inf, -np.inf], np.nan),
+        "x": "step",
+        "units": "run_id",
+        "estimator": None,
+        "color": colour,
+        "legend": False,
+    }
+    solid = {"linewidth": 1.1, "alpha": 0.85}
+    dashed = {"linewidth": 0.8, "alpha": 0.6, "linestyle": (0, (3, 1.5))}
+    drawn = ((above, quality, solid), (below, "estimate", dashed), (below, HELD_OUT, solid))
+    for panel, column, style in drawn:
+        if one_line_per_run["data"][column].notna().any():
+            sns.lineplot(**one_line_per_run, y=column, ax=panel, **style)
+    for panel in (above, below):
+        panel.set(xlabel="", ylabel="")
+    for _, run in rows.groupby("run_id", sort=False):
+        _mark_run(above, below, run, quality)
+
+
+def _mark_run(above: Axes, below: Axes, run: pd.DataFrame, quality: str) -> None:
+    """Mark where the critic is dead and where the run diverged."""
     scored = run[np.isfinite(run[quality].astype(float))]
     estimated = run[np.isfinite(run["estimate_held_out"].astype(float))]
-    above.plot(scored["step"], scored[quality], **line)
-    below.plot(
-        run["step"],
-        run["estimate"],
-        **(line | {"linestyle": (0, (3, 1.5)), "alpha": 0.6, "linewidth": 0.8}),
-    )
-    below.plot(estimated["step"], estimated["estimate_held_out"], **line)
     dead = estimated[estimated["dead"].astype(bool)]
     hollow: dict[str, Any] = {
         "linestyle": "none",

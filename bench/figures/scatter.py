@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -85,19 +86,22 @@ def _draw_label(
     heavy: bool,
 ) -> None:
     panel.grid(visible=True, axis="both")
-    for seed, run in rows.groupby("seed"):
-        panel.scatter(
-            run["estimate_held_out"],
-            run[quality],
-            c=run["step"],
-            cmap=_TIME,
-            norm=time,
-            marker=markers[int(str(seed))],
-            s=17,
-            alpha=0.9,
-            linewidths=0,
-            rasterized=heavy,
-        )
+    sns.scatterplot(
+        rows,
+        x="estimate_held_out",
+        y=quality,
+        hue="step",
+        hue_norm=time,
+        palette=_TIME,
+        style="seed",
+        markers=dict(markers),
+        s=17,
+        alpha=0.9,
+        linewidth=0,
+        legend=False,
+        ax=panel,
+        rasterized=heavy,
+    )
 
 
 def _same_heights(panels: list[Axes], values: pd.Series) -> None:

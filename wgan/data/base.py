@@ -99,7 +99,7 @@ class Dataset(Component, family="dataset"):
 
 def as_float(pixels: Tensor) -> Tensor:
     """uint8 0..255 to float32 -1..1."""
-    return pixels.to(torch.float32).div_(127.5).sub_(1)
+    return pixels.to(torch.float32, copy=True).div_(127.5).sub_(1)
 
 
 def as_pixels(images: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ Shape = tuple[int, ...]
 class Network(Component, family="network"):
     """A generator (N, noise_size) -> (N, *shape) and a critic (N, *shape) -> scores (N,)."""
 
-    def check(self, shape: Shape, critic_norm: str) -> None:
-        """Refuse a shape or a normalisation that the network cannot make.
+    def check(self, shape: Shape, critic_norm: str, batch_size: int) -> None:
+        """Refuse a shape or a normalisation that the network cannot make or train.
 
         Raises:
             ConfigError: with what it can.
@@ -67,7 +67,11 @@ def normalisation(norm: str, channels: int, size: int) -> nn.Module | None:
     if norm == "instance":
         return nn.GroupNorm(channels, channels)
     if norm == "group":
-        return nn.GroupNorm(
-            next(groups for groups in (8, 4, 2, 1) if channels % groups == 0), channels
-        )
+        return nn.GroupNorm(_groups(channels), channels)
     return None
+
+
+def _groups(channels: int) -> int:
+    """At most 8 groups, of at least 8 channels: of one or two nothing but signs is left."""
+    fitting = (n for n in (8, 4, 2) if channels % n == 0 and channels // n >= 8)
+    return next(fitting, 1)

@@ -35,7 +35,7 @@ class DCGAN(Network):
         "batch", "normalisation of the generator", choices=("batch", "none")
     )
 
-    def check(self, shape: Shape, critic_norm: str) -> None:
+    def check(self, shape: Shape, critic_norm: str, batch_size: int) -> None:
         """Square images of 8, 16, 28, 32 or 64 pixels.
 
         Raises:

@@ -13,6 +13,8 @@ from torch import nn
 from wgan.components import ConfigError, setting
 from wgan.networks.base import Flat, Network, Shape, normalisation
 
+_LEAST_WIDTH = 4  # units that are normalised together
+
 
 @dataclass(frozen=True)
 class MLP(Network):
@@ -29,16 +31,26 @@ class MLP(Network):
     width: int = setting(128, "units of a hidden layer", unit="units", low=1)
     depth: int = setting(3, "hidden layers", unit="layers", low=1)
 
-    def check(self, shape: Shape, critic_norm: str) -> None:
+    def check(self, shape: Shape, critic_norm: str, batch_size: int) -> None:
         """Every shape can be made.
 
         Raises:
-            ConfigError: instance norm, which is constant on a vector of units.
+            ConfigError: a normalisation over so few numbers that it leaves none but their signs.
         """
         if critic_norm == "instance":
             raise ConfigError(
                 ("critic_norm",),
                 "'instance' is not allowed with the network mlp: a unit has no extent",
+            )
+        if critic_norm in ("layer", "group") and self.width < _LEAST_WIDTH:
+            raise ConfigError(
+                ("network", "mlp", "width"),
+                f"{self.width} is not allowed with critic_norm {critic_norm}: must be a whole "
+                f"number >= {_LEAST_WIDTH}",
+            )
+        if critic_norm == "batch" and batch_size == 1:
+            raise ConfigError(
+                ("batch_size",), "1 is not allowed with critic_norm batch: must be >= 2"
             )
 
     def generator(self, shape: Shape, noise_size: int) -> nn.Module:

@@ -1,0 +1,85 @@
+"""The contract of a backend: where and when the planned runs are trained.
+
+A backend dispatches `bench.worker.run` and nothing else. What a run's state is stands in its
+folder; a backend only adds what it alone knows: which runs wait in its queue, and which ended
+without being able to say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from bench.lease import LeaseHeld, Observer, take_lease
+from bench.run_folder import RunFolder
+from bench.spec import RunSpec
+from bench.store import Planned
+
+State = tuple[str, str]  # one of bench.store.STATES, and why
+
+
+class Backend(Protocol):
+    """What every backend can do."""
+
+    name: str
+    slots: int  # how many runs it trains at once
+
+    def submit(self, runs: Sequence[Planned]) -> None:
+        """Take these runs on. Returns at once; the order of training is the backend's business."""
+        ...
+
+    def states(self) -> dict[str, State]:
+        """By run id, each submitted run's state and reason; starts and buries what is due."""
+        ...
+
+    def busy(self) -> bool:
+        """Whether there is anything left to wait for: a run in its queue or in its hands."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until a run has ended, for no longer than this; `inline` trains a run meanwhile."""
+        ...
+
+    def cancel(self, ids: Collection[str]) -> None:
+        """Take runs back: waiting ones are dropped, running ones are asked to save and stop."""
+        ...
+
+    def close(self, *, kill: bool = False) -> None:
+        """Give everything back; what still runs is asked to stop and waited for, or killed."""
+        ...
+
+
+def cost(spec: RunSpec) -> int:
+    """How long a run takes, in arbitrary units: updates of either network."""
+    return spec.config.steps * (spec.config.critic_steps + 1)
+
+
+def found_state(item: Planned) -> State:
+    """The state that a run's folder shows, when no backend is at it any more."""
+    standing = RunFolder(item.folder).standing(item.spec.run_id, Observer())
+    if standing.state == "interrupted":
+        return standing.state, f"stopped; run again to go on from step {standing.step}"
+    return standing.state, standing.reason
+
+
+def ended_state(item: Planned) -> State:
+    """The state of a run whose training here has ended."""
+    if not item.folder.is_dir():
+        return "failed", f"its folder {item.folder} was removed while it was being trained"
+    return found_state(item)
+
+
+def mark_failed(item: Planned, reason: str) -> State:
+    """Write that a run failed, in place of a process that can no longer do so itself."""
+    folder = RunFolder(item.folder)
+    try:
+        with take_lease(item.folder):
+            final, _ = folder.final(item.spec.run_id)
+            if final is None:
+                folder.note(f"failed: {reason}")
+                folder.finish(item.spec.run_id, "failed", reason=reason, step=folder.kept_step())
+    except LeaseHeld:
+        return found_state(item)
+    except OSError as error:
+        return "failed", f"{reason}; its folder cannot be written: {error.strerror}"
+    return found_state(item)

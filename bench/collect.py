@@ -1,0 +1,240 @@
+"""Run folders to tables: the rows of every run, merged by step, with fixed columns and types."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.files import FileError, Row, read_json, read_rows
+from bench.lease import Observer
+from bench.records import CURVE_COLUMNS, RUN_COLUMNS, Records
+from bench.run_folder import RunFolder, Standing
+from bench.spec import RunSpec
+
+_WORDS, _WHOLE, _YES_NO, _NUMBER = "str", "int64", "bool", "float64"
+_ARROW = {_WORDS: pa.string(), _WHOLE: pa.int64(), _YES_NO: pa.bool_(), _NUMBER: pa.float64()}
+
+# Beyond the promised columns: what a reader may want to filter by or check.
+_MORE_RUN_COLUMNS = {
+    "steps_planned": _WHOLE,
+    "critic_steps": _WHOLE,
+    "batch_size": _WHOLE,
+    "lipschitz_settings": _WORDS,
+    "optimizer_settings": _WORDS,
+    "network_settings": _WORDS,
+    "reason": _WORDS,
+    "dead_critic_since": _NUMBER,
+    "exact_w1_last": _NUMBER,
+    "exact_w1_best": _NUMBER,
+    "evaluations": _WHOLE,
+    "protocol_id": _WORDS,
+    "host": _WORDS,
+}
+_MORE_CURVE_COLUMNS = (
+    "estimate_held_out_error",
+    "lipschitz_gradient",
+    "lipschitz_ratio",
+    "score_mean",
+    "score_std",
+    "largest_score",
+    "weight_norm",
+    "evaluation_seconds",
+)
+_WHOLE_COLUMNS = ("seed", "steps", "images_seen", "step")
+_NUMBER_COLUMNS = ("training_seconds", "fid_last", "fid_best")
+
+RUN_TYPES: dict[str, str] = {
+    **{
+        name: _WHOLE if name in _WHOLE_COLUMNS else _NUMBER if name in _NUMBER_COLUMNS else _WORDS
+        for name in RUN_COLUMNS
+    },
+    "dead_critic": _YES_NO,
+    **_MORE_RUN_COLUMNS,
+}
+CURVE_TYPES: dict[str, str] = {
+    **{
+        name: _WORDS if name == "run_id" else _WHOLE if name in _WHOLE_COLUMNS else _NUMBER
+        for name in (*CURVE_COLUMNS, *_MORE_CURVE_COLUMNS)
+    },
+    "protocol_id": _WORDS,
+}
+
+
+@dataclass
+class RunRecord:
+    """What one run has left behind."""
+
+    spec: RunSpec
+    folder: RunFolder
+    standing: Standing
+    curve: list[Row] = field(default_factory=list)
+    evaluations: list[Row] = field(default_factory=list)
+    protocol: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    frozen: dict[str, Any] = field(default_factory=dict)
+    sample: bytes | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def read_run(spec: RunSpec, folder: RunFolder, observer: Observer) -> RunRecord:
+    """Everything in a run's folder, finished or not; damage is noted, never raised."""
+    standing = folder.standing(spec.run_id, observer)
+    record = RunRecord(spec, folder, standing, notes=list(standing.notes))
+    if not folder.path.is_dir():
+        return record
+    record.frozen = _object(folder.spec, record.notes)
+    record.environment = _object(folder.environment, record.notes)
+    protocol = _protocol_id(standing, folder)
+    training, torn = read_rows(folder.train_rows)
+    record.evaluations, also_torn = read_rows(folder.eval_rows(protocol))
+    record.notes += [f"{folder.path}: {note}" for note in (torn, also_torn) if note]
+    if protocol:
+        record.protocol = _object(folder.protocol(protocol), record.notes)
+    record.curve = merge_rows(training, record.evaluations)
+    record.sample = _last_sample(folder)
+    return record
+
+
+def merge_rows(training: Iterable[Row], evaluations: Iterable[Row]) -> list[Row]:
+    """One row per step, in order; a figure that both kinds of rows hold is the training row's."""
+    merged: dict[int, Row] = {}
+    for row in (*training, *evaluations):
+        step = row.get("step")
+        if isinstance(step, int):
+            into = merged.setdefault(step, {})
+            for name, value in row.items():
+                if into.get(name) is None:
+                    into[name] = value
+    return [merged[step] for step in sorted(merged)]
+
+
+def records(sweep: str, question: str, runs: Sequence[RunRecord], results: Path) -> Records:
+    """The tables and what comes with them."""
+    known = [run for run in runs if run.frozen]
+    protocols = {run.protocol["id"]: run.protocol for run in runs if "id" in run.protocol}
+    curve_rows = [
+        {**row, "run_id": run.spec.run_id, "protocol_id": run.protocol.get("id")}
+        for run in runs
+        for row in run.curve
+    ]
+    return Records(
+        sweep=sweep,
+        question=question,
+        runs=_table([_run_row(run) for run in runs], RUN_TYPES),
+        curves=_table(curve_rows, _with_more(CURVE_TYPES, curve_rows)),
+        protocols=list(protocols.values()),
+        specs={run.spec.run_id: run.frozen for run in known},
+        environments={run.spec.run_id: run.environment for run in runs if run.environment},
+        samples={run.spec.run_id: run.sample for run in runs if run.sample is not None},
+        folders={run.spec.run_id: run.folder.path.relative_to(results).as_posix() for run in known},
+        notes=[note for run in runs for note in run.notes],
+    )
+
+
+def to_parquet(table: pd.DataFrame, types: Mapping[str, str]) -> bytes:
+    """The table as Parquet; a column's type depends on its name alone, never on what it holds."""
+    schema = pa.schema([(name, _ARROW[types.get(name, _NUMBER)]) for name in table.columns])
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(table, schema=schema, preserve_index=False), buffer)
+    return buffer.getvalue()
+
+
+def _run_row(run: RunRecord) -> Row:
+    config, final = run.spec.config, run.standing.final or {}
+    last = run.curve[-1] if run.curve else {}
+    return {
+        "run_id": run.spec.run_id,
+        "sweep": run.spec.sweep,
+        "label": run.spec.label,
+        "recipe": run.spec.recipe,
+        "lipschitz": config.method,
+        "loss": config.loss.name,
+        "optimizer": config.optimizer.name,
+        "dataset": config.dataset.name,
+        "network": config.network.name,
+        "seed": config.seed,
+        "state": run.standing.state,
+        "dead_critic": bool(final.get("dead_critic", False)),
+        "steps": last.get("step", 0),
+        "training_seconds": last.get("training_seconds"),
+        "images_seen": last.get("images_seen") or 0,
+        "fid_last": _last(run.evaluations, "fid"),
+        "fid_best": _best(run.evaluations, "fid"),
+        "steps_planned": config.steps,
+        "critic_steps": config.critic_steps,
+        "batch_size": config.batch_size,
+        "lipschitz_settings": json.dumps([method.to_plain() for method in config.lipschitz]),
+        "optimizer_settings": json.dumps(config.optimizer.to_plain()),
+        "network_settings": json.dumps(config.network.to_plain()),
+        "reason": run.standing.reason,
+        "dead_critic_since": final.get("dead_critic_since"),
+        "exact_w1_last": _last(run.evaluations, "exact_w1"),
+        "exact_w1_best": _best(run.evaluations, "exact_w1"),
+        "evaluations": len(run.evaluations),
+        "protocol_id": run.protocol.get("id"),
+        "host": run.environment.get("host"),
+    }
+
+
+def _last(rows: Sequence[Row], name: str) -> float:
+    """The figure of the last row that has it; NaN where it was not finite or never taken."""
+    held = [row[name] for row in rows if name in row]
+    return float(held[-1]) if held and held[-1] is not None else math.nan
+
+
+def _best(rows: Sequence[Row], name: str) -> float:
+    """The smallest finite figure, NaN where there is none."""
+    return min((float(row[name]) for row in rows if row.get(name) is not None), default=math.nan)
+
+
+def _table(rows: Sequence[Row], types: Mapping[str, str]) -> pd.DataFrame:
+    columns = {
+        name: pd.Series([row.get(name) for row in rows], dtype=kind) for name, kind in types.items()
+    }
+    return pd.DataFrame(columns)
+
+
+def _with_more(types: Mapping[str, str], rows: Iterable[Row]) -> dict[str, str]:
+    """The known columns, and behind them every further number that a row holds."""
+    more = {
+        name
+        for row in rows
+        for name, value in row.items()
+        if name not in types and isinstance(value, int | float)
+    }
+    return {**types, **dict.fromkeys(sorted(more), _NUMBER)}
+
+
+def _object(path: Path, notes: list[str]) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        return {}
+    except FileError as error:
+        notes.append(str(error))
+        return {}
+
+
+def _protocol_id(standing: Standing, folder: RunFolder) -> str:
+    """The protocol whose scores to show: the final state's, else the newest; "" for none."""
+    if standing.final and standing.final.get("protocol"):
+        return str(standing.final["protocol"])
+    written = sorted(folder.path.glob("eval-*.jsonl"), key=lambda path: path.stat().st_mtime)
+    return written[-1].stem.removeprefix("eval-") if written else ""
+
+
+def _last_sample(folder: RunFolder) -> bytes | None:
+    pictures = folder.samples()
+    try:
+        return pictures[-1].read_bytes() if pictures else None
+    except OSError:
+        return None

@@ -1,0 +1,161 @@
+"""Files that survive a crash: atomic writes, and JSON lines whose torn end is recognised.
+
+JSON holds no NaN: a number that is not finite is written as null, and its name stands in the row's
+`nonfinite` list.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+class FileError(ValueError):
+    """A file whose content is not what it should be; says which file and what is wrong."""
+
+
+def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """Write `path` all or nothing: a temporary file beside it, synced, then renamed over it.
+
+    Without `sync` a crash of the machine, not one of the process, may lose it.
+
+    Raises:
+        OSError: an older file at `path` is then untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, sync: bool = True) -> None:
+    """Write an object as JSON, all or nothing; numbers in it must be finite."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, (text + "\n").encode(), sync=sync)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that `path` holds.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FileError: it cannot be read, or holds no JSON object.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError:
+        kind = "is empty" if path.stat().st_size == 0 else "is torn or holds no JSON"
+        raise FileError(f"{path} {kind}") from None
+    if not isinstance(content, dict):
+        raise FileError(f"{path} holds no JSON object")
+    return content
+
+
+def finite_row(row: Mapping[str, Any]) -> Row:
+    """The row as JSON can hold it: numbers that are not finite are null, named in `nonfinite`."""
+    bad = [name for name, value in row.items() if not _finite(value)]
+    if not bad:
+        return dict(row)
+    return {**row, **dict.fromkeys(bad), "nonfinite": bad}
+
+
+def _finite(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+class RowFile:
+    """A file of JSON lines that one process appends to.
+
+    Opening it cuts it to `size` bytes: what a checkpoint says was recorded, or nothing.
+
+    Raises:
+        FileError: the file holds fewer than `size` bytes, so that recorded rows are lost.
+    """
+
+    def __init__(self, path: Path, size: int = 0) -> None:
+        self.path = path
+        held = path.stat().st_size if path.exists() else 0
+        if held < size:
+            raise FileError(f"{path} holds {held} of {size} recorded bytes")
+        self._file = path.open("ab")
+        if held > size:
+            self._file.truncate(size)
+
+    @property
+    def size(self) -> int:
+        """Bytes written, flushed or not."""
+        return self._file.tell()
+
+    def append(self, rows: list[Row]) -> None:
+        """Add rows and hand them to the system: a killed process loses none of them."""
+        lines = [json.dumps(finite_row(row), allow_nan=False) + "\n" for row in rows]
+        self._file.write("".join(lines).encode())
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until the rows are on the disk: a crashed machine loses none of them either."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_rows(path: Path) -> tuple[list[Row], str | None]:
+    """The rows of a file of JSON lines, and a note where a line was dropped; no file has no rows.
+
+    A writer that is killed leaves at most its last line torn; any line that is no JSON object is
+    dropped and counted.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return [], None
+    unfinished = lines.pop()
+    rows, bad = [], 0
+    for line in lines:
+        row = _parse(line)
+        if row is None:
+            bad += 1
+        else:
+            rows.append(row)
+    notes = [f"{bad} unreadable line(s) dropped"] if bad else []
+    if unfinished:
+        notes.append("its torn last line dropped")
+    return rows, f"{path.name}: {', '.join(notes)}" if notes else None
+
+
+def last_row(path: Path, reach: int = 4096) -> Row | None:
+    """The last whole row of a file of JSON lines, reading no more than its last `reach` bytes."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - reach))
+            lines = file.read().split(b"\n")[:-1]
+    except OSError:
+        return None
+    return next((row for line in reversed(lines) if (row := _parse(line)) is not None), None)
+
+
+def _parse(line: bytes) -> Row | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None

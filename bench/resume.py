@@ -1,0 +1,124 @@
+"""Where a training goes on: the last checkpoint that is whole and whose rows are all there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.environment import differing
+from bench.files import RowFile
+from bench.run_folder import TRAIN_ROWS, RunFolder
+from bench.spec import RunSpec
+from wgan import checkpoint
+from wgan.data import Data
+from wgan.train import TrainState, new_state
+
+
+class ResumeRefused(ValueError):
+    """A good checkpoint that one may not go on from here; says why and what helps."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The state to train from, and how many bytes of each file of rows belong to it."""
+
+    state: TrainState
+    sizes: Mapping[str, int]
+    resumed: bool
+
+
+def begin(
+    spec: RunSpec,
+    folder: RunFolder,
+    data: Data,
+    device: str,
+    protocol: Mapping[str, Any],
+    numerics: Mapping[str, Any],
+    allow_numerics: Collection[str],
+) -> Beginning:
+    """From the newest good checkpoint, or from the start; log.txt tells which and what was damaged.
+
+    A checkpoint that cannot be used is set aside, so that none is mistaken for the newest.
+
+    Raises:
+        ResumeRefused: the newest good checkpoint was made under other numerics or another protocol.
+    """
+    _remove(folder, "*.tmp", "checkpoints/*.tmp", "samples/*.tmp")  # of writers that were killed
+    for path in folder.checkpoints():
+        state = new_state(spec.config, data, device)
+        try:
+            extra = checkpoint.load(path, state)
+            sizes = _recorded_sizes(extra, path)
+            _check_rows(folder, sizes)
+        except (checkpoint.CheckpointError, _RowsLost) as error:
+            folder.note(f"cannot go on from a checkpoint: {error}")
+            path.replace(path.with_name(path.name + ".bad"))
+            continue
+        _check_protocol(path, extra, protocol)
+        _check_numerics(path, extra.get("numerics", {}), numerics, allow_numerics, folder)
+        folder.note(f"goes on from the checkpoint at step {state.step}")
+        return Beginning(state, sizes, resumed=True)
+    _remove(folder, TRAIN_ROWS, "eval-*.jsonl", "protocol-*.json", "samples/*.png")
+    folder.note("begins at step 0")
+    return Beginning(new_state(spec.config, data, device), {}, resumed=False)
+
+
+def open_rows(path: Path, beginning: Beginning) -> RowFile:
+    """The file of rows, cut to what belongs to the state."""
+    return RowFile(path, beginning.sizes.get(path.name, 0))
+
+
+class _RowsLost(ValueError):
+    """Rows that a checkpoint counts on are not there."""
+
+
+def _recorded_sizes(extra: Mapping[str, Any], path: Path) -> dict[str, int]:
+    sizes = extra.get("sizes")
+    if not isinstance(sizes, dict) or TRAIN_ROWS not in sizes:
+        raise _RowsLost(f"{path} says nothing of its rows")
+    return {str(name): int(size) for name, size in sizes.items()}
+
+
+def _check_rows(folder: RunFolder, sizes: Mapping[str, int]) -> None:
+    for name, size in sizes.items():
+        path = folder.path / name
+        held = path.stat().st_size if path.exists() else 0
+        if held < size:
+            raise _RowsLost(f"{path} holds {held} of its {size} bytes")
+
+
+def _check_protocol(path: Path, extra: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:
+    before = extra.get("protocol")
+    if before != protocol["id"]:
+        raise ResumeRefused(
+            f"{path}: this run was scored by protocol {before!r} so far, and would be by "
+            f"{protocol['id']!r} from here on; restore the library, weights or settings of the "
+            f"first (its protocol-{before}.json), or give the sweep another name"
+        )
+
+
+def _check_numerics(
+    path: Path,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    allowed: Collection[str],
+    folder: RunFolder,
+) -> None:
+    refused = differing(before, now, allowed)
+    if refused:
+        names = ",".join(name for name in {**before, **now} if before.get(name) != now.get(name))
+        raise ResumeRefused(
+            f"{path}: going on would mix numerics: {'; '.join(refused)}; restore them, allow it "
+            f"with --allow-numerics {names}, or give the sweep another name"
+        )
+    mixed = differing(before, now)
+    if mixed:
+        folder.note(f"goes on under other numerics, as allowed: {'; '.join(mixed)}")
+
+
+def _remove(folder: RunFolder, *patterns: str) -> None:
+    for pattern in patterns:
+        for path in folder.path.glob(pattern):
+            path.unlink()

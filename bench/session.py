@@ -1,0 +1,219 @@
+"""A session: one run trained in this process, recorded, scored and checkpointed at every pause."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bench.dead_critic import dead_since
+from bench.environment import environment
+from bench.evaluate import Evaluator
+from bench.files import FileError, Row, read_json, read_rows, write_bytes, write_json
+from bench.lease import Lease, sweep_away
+from bench.resume import Beginning, begin, open_rows
+from bench.run_folder import RunFolder
+from bench.samples import picture
+from bench.spec import RunSpec
+from bench.stopping import StopRequest
+from wgan import checkpoint
+from wgan.data import Data
+from wgan.diagnostics import diagnose, generate
+from wgan.train import TrainState, train
+
+KEPT_CHECKPOINTS = 2
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are trained: device, CPU threads, and the `numerics` that may differ there."""
+
+    device: str = "cpu"
+    threads: int = 1
+    allow_numerics: tuple[str, ...] = ()
+
+
+class Session:
+    """One run being trained in this process, under a lease.
+
+    Args:
+        between: called at every pause, to keep a display alive.
+
+    Raises:
+        ResumeRefused, EvaluateError: it may not go on, or cannot be scored.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        folder: RunFolder,
+        lease: Lease,
+        stop: StopRequest,
+        place: Place,
+        between: Callable[[], None] | None = None,
+    ) -> None:
+        self.spec, self.folder, self.lease, self.stop = spec, folder, lease, stop
+        self.place, self.between = place, between
+        self.started = time.monotonic()
+        self.environment = self._environment()
+        self.data: Data = spec.config.dataset.load().to(place.device)
+        self.evaluator = Evaluator(
+            spec.evaluate, spec.config.dataset, self.data, folder.cache, place.device
+        )
+        self.protocol_id = str(self.evaluator.protocol["id"])
+        beginning = begin(
+            spec,
+            folder,
+            self.data,
+            place.device,
+            self.evaluator.protocol,
+            self.environment["numerics"],
+            place.allow_numerics,
+        )
+        self._prepare(beginning)
+
+    def _environment(self) -> dict[str, Any]:
+        """Where this is, beside where it was before."""
+        now = environment(self.place.device, self.place.threads)
+        try:
+            before = read_json(self.folder.environment)
+            now["earlier"] = [*before.pop("earlier", []), before]
+        except (FileNotFoundError, FileError):
+            now["earlier"] = []
+        return now
+
+    def _prepare(self, beginning: Beginning) -> None:
+        self.state: TrainState = beginning.state
+        self.first_step = self.state.step
+        self.last_checkpoint = time.monotonic()
+        self.lease.check()
+        if not beginning.resumed:
+            self.environment["earlier"] = []
+        write_json(self.folder.environment, self.environment)
+        write_json(self.folder.protocol(self.protocol_id), self.evaluator.protocol)
+        (self.folder.path / "samples").mkdir(exist_ok=True)
+        self.rows = open_rows(self.folder.train_rows, beginning)
+        self.evaluations = open_rows(self.folder.eval_rows(self.protocol_id), beginning)
+        self._tell("training")
+
+    def go(self) -> None:
+        """Train to the end, to a divergence, or to where somebody asks to stop."""
+        spec, stop = self.spec, self.stop
+        try:
+            pauses = train(
+                spec.config,
+                self.data,
+                self.state,
+                stop,
+                log_every=spec.log_every,
+                evaluate_every=spec.evaluate.every,
+            )
+            for pause in pauses:
+                self.lease.check()
+                self.rows.append(pause.rows)
+                diverged = pause.diverged
+                if pause.evaluate and diverged is None:
+                    diverged = self._evaluate()
+                self._tell("training")
+                if self.between is not None:
+                    self.between()
+                if diverged is not None:
+                    return self._finish("diverged", diverged)
+                if stop() and self.state.step < spec.config.steps:
+                    return self._interrupt()
+                if time.monotonic() - self.last_checkpoint >= spec.checkpoint_seconds:
+                    self._checkpoint()
+            self._checkpoint()
+            return self._finish("done", "")
+        finally:
+            self.rows.close()
+            self.evaluations.close()
+
+    def _evaluate(self) -> str | None:
+        """Score the generator and look at the critic; returns why the run has diverged, or None."""
+        started = time.monotonic()
+        self._tell("evaluating")
+        config, state = self.spec.config, self.state
+        fake = generate(config, state, self.spec.evaluate.samples)
+        if not bool(torch.isfinite(fake).all()):
+            return f"generated samples were not finite at step {state.step}"
+        scores = self.evaluator.score(fake)
+        seen = diagnose(config, state, self.data, fake)
+        row: Row = {
+            "step": state.step,
+            "images_seen": state.images_seen,
+            "training_seconds": state.training_seconds,
+            **scores,
+            **seen,
+            "evaluation_seconds": time.monotonic() - started,
+        }
+        self.lease.check()
+        self.evaluations.append([row])
+        write_bytes(self.folder.sample(state.step), picture(fake, self.data), sync=False)
+        watched = {**scores, "estimate_held_out": seen["estimate_held_out"]}
+        bad = [name for name, value in watched.items() if not math.isfinite(value)]
+        return f"{', '.join(bad)} not finite at step {state.step}" if bad else None
+
+    def _checkpoint(self) -> None:
+        """Keep the state, after the rows that it stands for are safely on the disk."""
+        self.lease.check()
+        self.rows.sync()
+        self.evaluations.sync()
+        extra = {
+            "sizes": {file.path.name: file.size for file in (self.rows, self.evaluations)},
+            "protocol": self.protocol_id,
+            "numerics": self.environment["numerics"],
+        }
+        checkpoint.save(self.folder.checkpoint(self.state.step), self.state, extra)
+        self.last_checkpoint = time.monotonic()
+        for path in self.folder.checkpoints()[KEPT_CHECKPOINTS:]:
+            path.unlink(missing_ok=True)
+
+    def _interrupt(self) -> None:
+        self._checkpoint()
+        self.folder.note(f"stopped at step {self.state.step} ({self.stop.reason})")
+
+    def _finish(self, state: str, reason: str) -> None:
+        """Write the last word; of a finished run the last checkpoint alone is kept."""
+        self.rows.sync()
+        self.evaluations.sync()
+        rows, _ = read_rows(self.evaluations.path)
+        dead = dead_since(rows, self._quality, self.evaluator.floor_quality)
+        if state == "done":
+            for path in self.folder.checkpoints()[1:]:
+                path.unlink(missing_ok=True)
+        for path in self.folder.path.glob("checkpoints/*.bad"):
+            path.unlink(missing_ok=True)
+        self.lease.check()
+        at = f"{state} at step {self.state.step}"
+        self.folder.note(f"{at}: {reason}" if reason else at)
+        self.folder.finish(
+            self.spec.run_id,
+            state,
+            reason=reason,
+            step=self.state.step,
+            dead_critic=dead is not None,
+            dead_critic_since=dead,
+            protocol=self.protocol_id,
+            started=self.environment["started"],
+            training_seconds=self.state.training_seconds,
+        )
+        sweep_away(self.folder.path)
+
+    def _quality(self, row: Mapping[str, Any]) -> float | None:
+        return self.evaluator.quality(row)
+
+    def _tell(self, doing: str) -> None:
+        """Put what others may want to know into the heartbeat."""
+        seconds = time.monotonic() - self.started
+        made = self.state.step - self.first_step
+        self.lease.progress = {
+            "doing": doing,
+            "step": self.state.step,
+            "steps": self.spec.config.steps,
+            "steps_per_second": made / seconds if made and seconds > 0 else None,
+        }

@@ -1,0 +1,274 @@
+"""The results folder of a sweep: what is planned, what stands, and what is read back.
+
+One function, `Store.plan`, says for every run what its state is and what is to be done about it;
+the plan that is printed and the plan that is run are both its answer. A run's own folder is
+`bench.run_folder`; the tables are made in `bench.collect`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import collect
+from bench.files import FileError, read_json, write_bytes, write_json
+from bench.lease import Observer
+from bench.records import Records
+from bench.run_folder import FINAL_STATES, STATES, RunFolder, Standing
+from bench.spec import RunSpec
+
+__all__ = ["ACTIONS", "FINAL_STATES", "STATES", "Planned", "Store", "StoreError"]
+
+ACTIONS = ("run", "resume", "keep", "refuse")
+# What may change of a run whose training has begun: names, and what touches no row.
+_FREE = (("label",), ("recipe",), ("sweep",), ("checkpoint_seconds",))
+# Weights that are moved are the same weights: the protocol holds their hash.
+_FREE_PATHS = (("evaluate", "inception_weights"),)
+
+
+class StoreError(ValueError):
+    """A results folder that cannot be used: where, what is wrong, and the ways out."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of the plan.
+
+    Attributes:
+        spec: the run as the sweep file asks for it now.
+        folder: its run folder; it need not exist yet.
+        state: one of STATES.
+        action: "run" (from the start), "resume" (from the last good checkpoint), "keep" (nothing to
+            do: it is finished, or another process is at it) or "refuse" (what stands there does not
+            fit; `reason` shows the difference and the ways out).
+        reason: a sentence; never empty.
+        step: the last step known to be kept (of the final state, or of the checkpoint that is
+            resumed); 0 where there is none.
+        notes: what was found damaged in the folder.
+    """
+
+    spec: RunSpec
+    folder: Path
+    state: str
+    action: str
+    reason: str
+    step: int = 0
+    notes: tuple[str, ...] = ()
+
+
+class Store:
+    """The results of one sweep: `results/<sweep>/`.
+
+    Args:
+        results: the results folder of all sweeps, e.g. Path("results"). It need not exist yet.
+        sweep: the sweep's name.
+    """
+
+    def __init__(self, results: Path, sweep: str) -> None:
+        self.results = results
+        self.sweep = sweep
+        self.folder = results / sweep
+        self.cache = results / ".cache"
+        self._observer = Observer()
+
+    def run_folder(self, spec: RunSpec) -> Path:
+        """Where this run lies or will lie.
+
+        A run is known by its id: a folder that was made under an older label is found again.
+        """
+        return self._folders([spec])[spec.run_id]
+
+    def plan(self, specs: Sequence[RunSpec]) -> list[Planned]:
+        """What stands and what is to be done, in the order of `specs`. Writes nothing.
+
+        Raises:
+            StoreError: the results folder cannot be read.
+        """
+        folders = self._folders(specs)
+        return [self._plan_one(spec, folders[spec.run_id]) for spec in specs]
+
+    def freeze(self, planned: Sequence[Planned], question: str, sweep_text: str) -> None:
+        """Make the folders of the runs to be run, their `spec.json`, and a copy of the sweep file.
+
+        `spec.json` is what will be trained, however the sweep file is edited later. Of a run that
+        has begun only its label and what else touches no row is brought up to date.
+
+        Raises:
+            StoreError: the results folder cannot be written, or a run of the plan is refused (the
+                message shows them all).
+        """
+        refused = [item.reason for item in planned if item.action == "refuse"]
+        if refused:
+            raise StoreError("\n".join(refused))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._keep_text(sweep_text)
+            write_json(self.folder / "sweep.json", {"name": self.sweep, "question": question})
+            for item in planned:
+                self._freeze_one(item)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+
+    def collect(self, specs: Sequence[RunSpec], question: str = "") -> Records:
+        """Everything the sweep has left behind, finished or not.
+
+        Damage is noted in `Records.notes`, never raised.
+
+        Raises:
+            StoreError: the results folder cannot be read.
+        """
+        folders = self._folders(specs)
+        runs = [
+            collect.read_run(spec, RunFolder(folders[spec.run_id]), self._observer)
+            for spec in specs
+        ]
+        return collect.records(self.sweep, question or self._question(), runs, self.results)
+
+    def write_tables(self, records: Records) -> tuple[Path, Path]:
+        """Write runs.parquet and curves.parquet into the sweep's folder; returns their paths.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        runs, curves = self.folder / "runs.parquet", self.folder / "curves.parquet"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_bytes(runs, collect.to_parquet(records.runs, collect.RUN_TYPES))
+            write_bytes(curves, collect.to_parquet(records.curves, collect.CURVE_TYPES))
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        return runs, curves
+
+    def read_sweep_text(self) -> str | None:
+        """The frozen copy of the sweep file, or None where nothing was frozen."""
+        try:
+            return (self.folder / "sweep.yaml").read_text(encoding="utf-8")
+        except OSError:
+            return None
+
+    def _folders(self, specs: Sequence[RunSpec]) -> dict[str, Path]:
+        """By run id, the folder of each run: the one that stands, or the one that would be made."""
+        try:
+            standing = sorted(self.folder.iterdir()) if self.folder.exists() else []
+        except OSError as error:
+            raise StoreError(
+                f"results folder {str(self.folder)!r} cannot be read: {error.strerror}"
+            ) from error
+        by_id = {path.name.rpartition("--")[2]: path for path in standing if "--" in path.name}
+        folders = {}
+        for spec in specs:
+            own = self.folder / spec.folder
+            folders[spec.run_id] = own if own.is_dir() else by_id.get(spec.run_id, own)
+        return folders
+
+    def _plan_one(self, spec: RunSpec, path: Path) -> Planned:
+        folder = RunFolder(path)
+        standing = folder.standing(spec.run_id, self._observer)
+        action, reason = _action(standing, folder)
+        # A training without a checkpoint begins again: there is nothing that could be mixed up.
+        if action != "run":
+            refusal = _refusal(spec, folder)
+            if refusal is not None:
+                action, reason = "refuse", refusal
+        return Planned(spec, path, standing.state, action, reason, standing.step, standing.notes)
+
+    def _freeze_one(self, item: Planned) -> None:
+        item.folder.mkdir(exist_ok=True)
+        path, plain = RunFolder(item.folder).spec, item.spec.to_plain()
+        try:
+            if read_json(path) == plain:
+                return
+        except (FileNotFoundError, FileError):
+            pass  # nothing has begun, or the plan would have refused it
+        write_json(path, plain)
+
+    def _keep_text(self, text: str) -> None:
+        """Copy the sweep file; an older copy that differs is kept beside it."""
+        path, older = self.folder / "sweep.yaml", self.read_sweep_text()
+        if older is not None and older != text:
+            digest = hashlib.sha256(older.encode()).hexdigest()[:8]
+            write_bytes(self.folder / f"sweep-{digest}.yaml", older.encode())
+        if older != text:
+            write_bytes(path, text.encode())
+
+    def _question(self) -> str:
+        try:
+            return str(read_json(self.folder / "sweep.json").get("question", ""))
+        except (FileNotFoundError, FileError):
+            return ""
+
+
+def _action(standing: Standing, folder: RunFolder) -> tuple[str, str]:
+    """What is to be done about a run that stands so, and why."""
+    damage = "; ".join(standing.notes)
+    again = f"{damage}; " if damage else ""
+    match standing.state:
+        case "pending":
+            return "run", f"{again}not begun"
+        case "running":
+            return "keep", standing.reason
+        case "done":
+            return "keep", f"done at step {standing.step}"
+        case "diverged":
+            return "keep", f"diverged (a result): {standing.reason}"
+    if folder.checkpoints():
+        where = f"goes on from the checkpoint at step {folder.kept_step()}"
+    else:
+        where = "begins again, there is no checkpoint"
+    why = {"failed": f"failed: {standing.reason}", "cancelled": "cancelled"}.get(
+        standing.state, "not finished"
+    )
+    return "resume" if folder.checkpoints() else "run", f"{again}{why}; {where}"
+
+
+def _refusal(spec: RunSpec, folder: RunFolder) -> str | None:
+    """Why the run that stands in `folder` is not the one that `spec` asks for, or None if it is."""
+    try:
+        stands = read_json(folder.spec)
+    except FileNotFoundError:
+        damage = f"{folder.spec} is missing"
+    except FileError as error:
+        damage = str(error)
+    else:
+        differences = _differences(stands, spec.to_plain())
+        if not differences:
+            return None
+        return (
+            f"{folder.path} holds a run with other settings: {'; '.join(differences)}. Restore the "
+            f"setting, or give the sweep another name; nothing was overwritten"
+        )
+    return (
+        f"{damage}, so that nobody can say what was trained there; move the folder away to train "
+        f"it again"
+    )
+
+
+def _differences(stands: Any, asked: Any, path: tuple[str, ...] = ()) -> list[str]:
+    """Every setting in which two plain specifications differ, as clauses."""
+    if path in _FREE or path in _FREE_PATHS:
+        return []
+    if isinstance(stands, dict) and isinstance(asked, dict):
+        names = [*asked, *(name for name in stands if name not in asked)]
+        return [
+            line
+            for name in names
+            for line in _differences(stands.get(name), asked.get(name), (*path, name))
+        ]
+    if stands == asked:
+        return []
+    return [f"{'.'.join(path)} is {_word(stands)} there, {_word(asked)} is asked for"]
+
+
+def _word(value: Any) -> str:
+    return "not set" if value is None else repr(value)
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    place = error.filename or folder
+    return StoreError(
+        f"results folder {str(folder)!r} cannot be written: {error.strerror} ({place}); choose "
+        f"another with --results, or free the disk or its permissions"
+    )

@@ -1,0 +1,147 @@
+"""How far a sweep is: read from the run folders, reckoned here, shown by `bench.progress`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench.backends.base import cost
+from bench.files import last_row
+from bench.lease import heartbeat_of
+from bench.run_folder import RunFolder
+from bench.store import Planned
+
+_QUALITY = ("fid", "exact_w1")
+FINISHED = ("done", "diverged", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """How far one running run is; what is not known yet is None."""
+
+    label: str
+    seed: int
+    step: int
+    steps: int
+    steps_per_second: float | None
+    quality: str
+    seconds_left: float | None
+
+
+class Tracker:
+    """Follows the runs of one plan.
+
+    Args:
+        planned: the plan.
+        slots: runs trained at once.
+        clock: in seconds, steady.
+    """
+
+    def __init__(
+        self, planned: Sequence[Planned], slots: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.items = {item.spec.run_id: item for item in planned}
+        self.slots = slots
+        self.states = {
+            run_id: "waiting" if item.action in ("run", "resume") else item.state
+            for run_id, item in self.items.items()
+        }
+        self._clock = clock
+        self._began: dict[str, float] = {}
+        self._rates: list[float] = []  # cost per second of the runs that ended
+
+    def begin(self, run_id: str) -> None:
+        """A run has begun."""
+        self.states[run_id] = "running"
+        self._began[run_id] = self._clock()
+
+    def end(self, run_id: str, state: str) -> None:
+        """A run has ended."""
+        began = self._began.pop(run_id, None)
+        item = self.items[run_id]
+        if state == "done" and began is not None:
+            made = cost(item.spec) * (1 - item.step / max(1, item.spec.config.steps))
+            if made > 0:
+                self._rates.append(made / max(self._clock() - began, 1e-3))
+        self.states[run_id] = state
+
+    def seconds_taken(self, run_id: str) -> float | None:
+        """Since a running run began; None where it did not begin here."""
+        began = self._began.get(run_id)
+        return None if began is None else self._clock() - began
+
+    def name(self, run_id: str) -> str:
+        """The run as a person calls it."""
+        spec = self.items[run_id].spec
+        return f"{spec.label} seed {spec.config.seed}"
+
+    def count(self, *states: str) -> int:
+        """How many runs are in one of these states."""
+        return sum(state in states for state in self.states.values())
+
+    def running(self) -> list[Figure]:
+        """The runs being trained here, in the order in which they began."""
+        return [self.figure(run_id) for run_id in self._began]
+
+    def figure(self, run_id: str) -> Figure:
+        """How far one run is, by its heartbeat and its last score."""
+        item = self.items[run_id]
+        steps, beat = item.spec.config.steps, heartbeat_of(item.folder)
+        step, rate = int(beat.get("step") or item.step), beat.get("steps_per_second")
+        return Figure(
+            item.spec.label,
+            item.spec.config.seed,
+            step,
+            steps,
+            rate,
+            latest_quality(RunFolder(item.folder)),
+            (steps - step) / rate if rate else None,
+        )
+
+    def seconds_left(self) -> float | None:
+        """When everything will be done, from the speed so far; None while nobody can know."""
+        figures = {run_id: self.figure(run_id) for run_id in self._began}
+        rates = self._rates + [
+            figure.steps_per_second * (self.items[run_id].spec.config.critic_steps + 1)
+            for run_id, figure in figures.items()
+            if figure.steps_per_second
+        ]
+        if not rates:
+            return None
+        rate = median(rates)
+        here = [self._left(run_id, figure, rate) for run_id, figure in figures.items()]
+        waiting = [
+            cost(self.items[run_id].spec) / rate
+            for run_id, state in self.states.items()
+            if state == "waiting"
+        ]
+        busy = min(self.slots, len(here) + len(waiting)) or 1
+        return max([(sum(here) + sum(waiting)) / busy, *here])
+
+    def _left(self, run_id: str, figure: Figure, rate: float) -> float:
+        if figure.seconds_left is not None:
+            return figure.seconds_left
+        spec = self.items[run_id].spec
+        return (figure.steps - figure.step) * (spec.config.critic_steps + 1) / rate
+
+
+def latest_quality(folder: RunFolder) -> str:
+    """The last quality number with its name, e.g. "fid 24.1"; empty where there is none."""
+    files = sorted(folder.path.glob("eval-*.jsonl"), key=lambda path: path.stat().st_mtime)
+    row = last_row(files[-1]) if files else None
+    for name in _QUALITY:
+        if row is not None and row.get(name) is not None:
+            return f"{name} {row[name]:.4g}"
+    return ""
+
+
+def spell(seconds: float | None) -> str:
+    """A duration as a person says it: "40 s", "12 min", "3 h 20 min"."""
+    if seconds is None:
+        return "?"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

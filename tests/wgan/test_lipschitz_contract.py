@@ -1,0 +1,159 @@
+"""Every registered Lipschitz method keeps the contract; methods that break it are found.
+
+A new file in `wgan/lipschitz/` is tested here without a new test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import contract_checks as contract
+import pytest
+import torch
+from small import registered
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from wgan.components import setting
+from wgan.lipschitz import LipschitzMethod
+
+
+@pytest.mark.parametrize("method", registered(LipschitzMethod), ids=lambda method: method.name)
+@pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
+def test_method_passes(method, check):
+    check(method)
+
+
+# Methods that break the contract. They take the stream of `none`; a class without a name of its own
+# registers nothing.
+
+
+@dataclass(frozen=True)
+class Planted(LipschitzMethod.named("none")):
+    """No constraint, to be broken."""
+
+
+@dataclass(frozen=True)
+class TorchSpectralNorm(Planted):
+    """Its vectors advance at every train-mode forward, so that looking changes training."""
+
+    def wrap(self, critic):
+        for layer in critic.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                parametrizations.spectral_norm(layer)
+        return critic
+
+
+@dataclass(frozen=True)
+class ShrinksWeights(Planted):
+    def wrap(self, critic):
+        with torch.no_grad():
+            for parameter in critic.parameters():
+                parameter.mul_(0.5)
+        return critic
+
+
+@dataclass(frozen=True)
+class DrawsFromEverybody(Planted):
+    def wrap(self, critic):
+        torch.randn(3)
+        return critic
+
+
+@dataclass(frozen=True)
+class PenaltyWithoutGraph(Planted):
+    def penalty(self, critic, real, fake, rng):
+        return critic(real).square().mean().detach()
+
+
+@dataclass(frozen=True)
+class PenaltyPerSample(Planted):
+    def penalty(self, critic, real, fake, rng):
+        return critic(real).square()
+
+
+@dataclass(frozen=True)
+class NegativePenalty(Planted):
+    def penalty(self, critic, real, fake, rng):
+        return -critic(real).square().mean()
+
+
+@dataclass(frozen=True)
+class PenaltyFromTheGlobalGenerator(Planted):
+    def penalty(self, critic, real, fake, rng):
+        return critic(real + torch.randn(real.shape)).square().mean()
+
+
+@dataclass(frozen=True)
+class BreaksWeights(Planted):
+    def after_step(self, critic):
+        with torch.no_grad():
+            next(critic.parameters()).fill_(torch.nan)
+
+
+@dataclass(frozen=True)
+class PromisesTooMuch(Planted):
+    @property
+    def bound(self):
+        return 0.01
+
+
+@dataclass(frozen=True)
+class HoldsItsPromise(Planted):
+    """Each parameter in the Frobenius norm's unit ball: every dense layer is then 1-Lipschitz."""
+
+    @property
+    def bound(self):
+        # A kernel of 4 x 4 at stride 2 meets each pixel 4 times: a factor sqrt(4) for each of two
+        # convolutions.
+        return 4.0
+
+    def after_step(self, critic):
+        with torch.no_grad():
+            for parameter in critic.parameters():
+                parameter.div_(parameter.norm().clamp(min=1))
+
+
+@dataclass(frozen=True)
+class HoldsState(Planted):
+    """Its state lives outside the module, where neither a state dict nor a copy finds it."""
+
+    def wrap(self, critic):
+        scale = [2.0]
+        critic.register_forward_hook(lambda module, inputs, scores: scores * scale[0])
+        critic.step_scale = scale
+        return critic
+
+    def after_step(self, critic):
+        critic.step_scale[0] += 1.0
+
+
+@dataclass(frozen=True)
+class HoldsAList(Planted):
+    limits: tuple[float, ...] = setting((1.0,), "no scalar")
+
+
+def test_a_method_that_holds_its_bound_passes():
+    contract.check_bound(HoldsItsPromise)
+
+
+@pytest.mark.parametrize(
+    ("method", "check"),
+    [
+        (TorchSpectralNorm, contract.check_forward_changes_nothing),
+        (ShrinksWeights, contract.check_initial_weights),
+        (DrawsFromEverybody, contract.check_initial_weights),
+        (PenaltyWithoutGraph, contract.check_penalty),
+        (PenaltyPerSample, contract.check_penalty),
+        (NegativePenalty, contract.check_penalty),
+        (PenaltyFromTheGlobalGenerator, contract.check_penalty),
+        (BreaksWeights, contract.check_training),
+        (PromisesTooMuch, contract.check_bound),
+        (HoldsState, contract.check_copies),
+        (HoldsAList, contract.check_description),
+        (Planted, contract.check_description),
+    ],
+)
+def test_a_broken_contract_is_found(method, check):
+    with pytest.raises((AssertionError, RuntimeError)):
+        check(method)
