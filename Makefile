@@ -30,7 +30,7 @@ quickstart: $(READY)
 	$(BIN)/wgan-bench report sweeps/quickstart.yaml
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m 'slow or mnist' --timeout 600

@@ -39,23 +39,14 @@ class ConfigError(ValueError):
         return ConfigError((*prefix, *self.path), self.problem)
 
 
-# What other codes call our fields and components.
+# What other codes call the fields of our components.
 _ALIASES = {
-    "n_critic": "critic_steps",
-    "n_dis": "critic_steps",
-    "critic_iters": "critic_steps",
     "clip_value": "limit",
+    "gp_weight": "weight",
     "lambda": "weight",
     "lambda_gp": "weight",
     "learning_rate": "lr",
-    "z_dim": "noise_size",
-    "latent_dim": "noise_size",
-    "iterations": "steps",
-    "epochs": "steps",
-    "bs": "batch_size",
-    "wgan-gp": "wgan_gp",
-    "sn-gan": "sngan",
-    "dcgan": "gan",
+    "n_critic": "critic_steps",
 }
 
 
@@ -147,7 +138,7 @@ def _coerce(value: Any, wanted: Any) -> Any:
     if wanted in (float, int) and isinstance(value, int | float) and not isinstance(value, bool):
         if isinstance(value, float) and not math.isfinite(value):
             raise TypeError
-        if wanted is int and value == int(value):
+        if wanted is int and value == int(value) and abs(value) <= sys.maxsize:
             return int(value)
         if wanted is float and abs(value) <= sys.float_info.max:
             return float(value) + 0.0  # the sum turns -0.0 into 0.0, which would be another id

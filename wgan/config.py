@@ -50,7 +50,7 @@ class TrainConfig:
     loss: Loss = Wasserstein()
     lipschitz: tuple[LipschitzMethod, ...] = (Unconstrained(),)
     optimizer: Optimizer = Adam()
-    steps: int = setting(2000, "generator updates", unit="steps", low=0, high=10**9)
+    steps: int = setting(2000, "generator updates", unit="steps", low=0)
     batch_size: int = setting(64, "images per update of either network", unit="images", low=1)
     critic_steps: int = setting(1, "critic updates per generator update", unit="updates", low=1)
     noise_size: int = setting(64, "length of the generator's noise vector, N(0, I)", low=1)

@@ -56,6 +56,9 @@ def diagnose(
         ||x - y||_2 over the 256 x 256 pairs of real and fake; `lipschitz_lower_bound`, the larger
         of the two: a lower bound of the critic's Lipschitz constant; `score_mean` and `score_std`
         over held-out reals and fakes.
+
+    With batch norm in the critic a score depends on its whole batch: batches here are of one kind,
+    as in training, and the slopes are those of a batch's scores together, no Lipschitz constant.
     """
     dtype = DTYPES[config.precision]
     rng = stream(config.seed, "evaluation:reals", state.device)

@@ -1,8 +1,9 @@
-"""Recipes: loss, Lipschitz method, optimizer and critic steps, as the papers set them.
+"""Recipes: loss, Lipschitz method, optimizer, critic steps and critic norm, as in the papers.
 
-A recipe sets these four and nothing else; whatever a sweep file says beside it overrides it. The
-architecture, the critic's normalisation and the length of training are common to all recipes of a
-comparison, so they are no part of one.
+A recipe sets these five and nothing else; whatever a sweep file says beside it overrides it. The
+critic's normalisation is among them because it is part of the published method: without DCGAN's
+batch norm in its critic the standard GAN collapses on digits, and with it WGAN-GP's penalty, which
+is one of single samples, is not defined. `critic_norm: none` in a sweep's base makes all equal.
 """
 
 from __future__ import annotations
@@ -31,23 +32,25 @@ RECIPES: dict[str, Recipe] = {
             "gan",
             "standard GAN, non-saturating",
             "Goodfellow et al. 2014, arXiv:1406.2661, section 3; "
-            "optimizer: Radford et al. 2015 (DCGAN), arXiv:1511.06434, section 4",
+            "optimizer, norm: Radford et al. 2015 (DCGAN), arXiv:1511.06434, sections 3, 4",
             {
                 "loss": "nonsaturating",
                 "lipschitz": "none",
                 "optimizer": {"adam": {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999}},
                 "critic_steps": 1,
+                "critic_norm": "batch",
             },
         ),
         Recipe(
             "wgan",
             "WGAN with weight clipping",
-            "Arjovsky et al. 2017, arXiv:1701.07875, Algorithm 1",
+            "Arjovsky et al. 2017, arXiv:1701.07875, Algorithm 1; norm: DCGAN's, section 4.1",
             {
                 "loss": "wasserstein",
                 "lipschitz": {"weight_clipping": {"limit": 0.01}},
                 "optimizer": {"rmsprop": {"lr": 5e-5}},
                 "critic_steps": 5,
+                "critic_norm": "batch",
             },
         ),
         Recipe(
@@ -59,6 +62,7 @@ RECIPES: dict[str, Recipe] = {
                 "lipschitz": {"gradient_penalty": {"weight": 10.0, "target": 1.0, "sides": "two"}},
                 "optimizer": {"adam": {"lr": 1e-4, "beta1": 0.0, "beta2": 0.9}},
                 "critic_steps": 5,
+                "critic_norm": "none",
             },
         ),
         Recipe(
@@ -70,6 +74,7 @@ RECIPES: dict[str, Recipe] = {
                 "lipschitz": "spectral_norm",
                 "optimizer": {"adam": {"lr": 1e-4, "beta1": 0.5, "beta2": 0.9}},
                 "critic_steps": 5,
+                "critic_norm": "none",
             },
         ),
     )

@@ -144,8 +144,8 @@ BAD = {
         + known("lipschitz"),
     ),
     "a method twice": (
-        HEAD + "grid: {lipschitz: {all: [none, none]}}\n",
-        "3: lipschitz: none+none is not allowed: a method stands twice",
+        HEAD + "grid: {lipschitz: {all: [spectral_norm, spectral_norm]}}\n",
+        "3: lipschitz: spectral_norm+spectral_norm is not allowed: a method stands twice",
     ),
     # Settings that do not fit each other
     "images for points": (

@@ -36,20 +36,31 @@ class PlainCritic(nn.Module):
     their place.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, batch_norm: bool) -> None:
         super().__init__()
+        self.batch_norm = batch_norm
         shapes = [(WIDTH, 1, 4, 4), (2 * WIDTH, WIDTH, 4, 4), (1, 2 * WIDTH * 4)]
         self.layers = nn.ParameterList()
-        for shape in shapes:
+        for place, shape in enumerate(shapes):
             self.layers.append(nn.Parameter(torch.empty(shape)))
             self.layers.append(nn.Parameter(torch.empty(shape[0])))
+            if batch_norm and place == 1:  # a scale and a shift instead of the bias
+                self.layers.append(nn.Parameter(torch.empty(shape[0])))
 
     def forward(self, x: Tensor, weights: list[Tensor] | None = None) -> Tensor:
-        w1, b1, w2, b2, w3, b3 = self.layers
+        w1, b1, w2, *between, w3, b3 = self.layers
         if weights is not None:
             w1, w2, w3 = weights
         x = F.leaky_relu(F.conv2d(x, w1, b1, stride=2, padding=1), 0.2)
-        x = F.leaky_relu(F.conv2d(x, w2, b2, stride=2, padding=1), 0.2)
+        if self.batch_norm:  # Ioffe and Szegedy 2015, Algorithm 1
+            gamma, beta = (v[None, :, None, None] for v in between)
+            x = F.conv2d(x, w2, stride=2, padding=1)
+            mean = x.mean((0, 2, 3), keepdim=True)
+            variance = ((x - mean) ** 2).mean((0, 2, 3), keepdim=True)
+            x = gamma * (x - mean) / torch.sqrt(variance + 1e-5) + beta
+        else:
+            x = F.conv2d(x, w2, between[0], stride=2, padding=1)
+        x = F.leaky_relu(x, 0.2)
         return F.linear(x.reshape(len(x), -1), w3, b3)[:, 0]
 
 

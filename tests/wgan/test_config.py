@@ -258,13 +258,26 @@ def test_field_names_are_those_of_the_configuration():
 
 # The papers' own settings (REFERENCE, section 1).
 PAPERS = {
-    "gan": ("nonsaturating", "none", {"adam": {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999}}, 1),
-    "wgan": ("wasserstein", {"weight_clipping": {"limit": 0.01}}, {"rmsprop": {"lr": 5e-5}}, 5),
+    "gan": (
+        "nonsaturating",
+        "none",
+        {"adam": {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999}},
+        1,
+        "batch",
+    ),
+    "wgan": (
+        "wasserstein",
+        {"weight_clipping": {"limit": 0.01}},
+        {"rmsprop": {"lr": 5e-5}},
+        5,
+        "batch",
+    ),
     "wgan_gp": (
         "wasserstein",
         {"gradient_penalty": {"weight": 10, "target": 1, "sides": "two"}},
         {"adam": {"lr": 1e-4, "beta1": 0, "beta2": 0.9}},
         5,
+        "none",
     ),
 }
 
@@ -281,8 +294,9 @@ MIYATO = {
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_is_complete_and_sets_its_four_fields_only(recipe):
-    assert set(RECIPES[recipe].settings) == {"loss", "lipschitz", "optimizer", "critic_steps"}
+def test_a_recipe_is_complete_and_sets_its_five_fields_only(recipe):
+    own = {"loss", "lipschitz", "optimizer", "critic_steps", "critic_norm"}
+    assert set(RECIPES[recipe].settings) == own
     assert RECIPES[recipe].name == recipe
     assert RECIPES[recipe].title
     assert "arXiv:" in RECIPES[recipe].reference
@@ -290,10 +304,9 @@ def test_a_recipe_is_complete_and_sets_its_four_fields_only(recipe):
 
 @pytest.mark.parametrize("recipe", PAPERS)
 def test_a_recipe_has_its_papers_settings(recipe):
-    loss, lipschitz, optimizer, critic_steps = PAPERS[recipe]
-    assert TrainConfig.from_plain(recipe_settings(recipe)) == TrainConfig.from_plain(
-        {"loss": loss, "lipschitz": lipschitz, "optimizer": optimizer, "critic_steps": critic_steps}
-    )
+    names = ("loss", "lipschitz", "optimizer", "critic_steps", "critic_norm")
+    expected = dict(zip(names, PAPERS[recipe], strict=True))
+    assert TrainConfig.from_plain(recipe_settings(recipe)) == TrainConfig.from_plain(expected)
 
 
 def test_sngan_has_the_setting_of_miyatos_table_that_it_names():

@@ -28,7 +28,7 @@ def beginning(config: TrainConfig, state: TrainState) -> Plain:
     dtype = DTYPES[config.precision]
     plain = Plain(
         plain_generator(config.noise_size).to(dtype),
-        PlainCritic().to(dtype),
+        PlainCritic(config.critic_norm == "batch").to(dtype),
         DIGITS.train,
         seeded(config, "data"),
         seeded(config, "noise"),
