@@ -15,6 +15,7 @@ from wgan.data import Data, Density, as_pixels
 _ROWS = 8
 _SIDE = 384  # of a picture of points, in pixels
 _REAL_POINTS = 2000
+_LINE, _LINES = 4, (116, 142, 178)  # between images: pixels, colour
 _BACKGROUND, _REAL, _FAKE = (255, 255, 255), (205, 205, 205), (31, 95, 170)
 Pixels = NDArray[np.uint8]
 
@@ -42,10 +43,12 @@ def _grid(fake: Tensor) -> Pixels:
     images = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
     height, width = height * scale, width * scale
     across, down = min(_ROWS, count), -(-count // _ROWS)
-    sheet = torch.full((channels, down * (height + 2) + 2, across * (width + 2) + 2), 255)
+    # Lines in a colour that no grey image has: white ones run into the strokes of digits.
+    size = (down * (height + _LINE) + _LINE, across * (width + _LINE) + _LINE)
+    sheet = torch.tensor(_LINES).view(channels, 1, 1).repeat(1, *size)
     for number, image in enumerate(images):
-        top = 2 + number // _ROWS * (height + 2)
-        left = 2 + number % _ROWS * (width + 2)
+        top = _LINE + number // _ROWS * (height + _LINE)
+        left = _LINE + number % _ROWS * (width + _LINE)
         sheet[:, top : top + height, left : left + width] = image
     return sheet.permute(1, 2, 0).to(torch.uint8).numpy()
 

@@ -11,7 +11,15 @@ from collections.abc import Iterable
 
 import torch
 
-PURPOSES = ("init_generator", "init_critic", "data", "noise", "evaluation", "evaluation:reals")
+PURPOSES = (
+    "init_generator",
+    "init_critic",
+    "data",
+    "data:generator",  # reals for a loss that needs them in the generator's step
+    "noise",
+    "evaluation",
+    "evaluation:reals",
+)
 
 
 def stream_seed(seed: int, purpose: str) -> int:
@@ -28,6 +36,6 @@ def stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch
 def training_streams(
     seed: int, methods: Iterable[str], device: torch.device | str = "cpu"
 ) -> dict[str, torch.Generator]:
-    """What a training draws from: `data`, `noise` and `penalty:<method>` for each method."""
-    purposes = ["data", "noise", *(f"penalty:{method}" for method in methods)]
+    """What a training draws from: data, noise, and `penalty:<method>` for each method."""
+    purposes = ["data", "data:generator", "noise", *(f"penalty:{method}" for method in methods)]
     return {purpose: stream(seed, purpose, device) for purpose in purposes}

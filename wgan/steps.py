@@ -59,7 +59,8 @@ def critic_step(
         if count % method.every == 0:
             added = method.penalty(critic, real, fake, streams[f"penalty:{method.name}"])
             if added is not None:
-                penalty = penalty + (added * method.every if method.scale_by_every else added)
+                lazy = method.every > 1 and method.scale_by_every
+                penalty = penalty + (added * method.every if lazy else added)
 
     # Update, then project back.
     optimizer.zero_grad(set_to_none=True)

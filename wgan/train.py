@@ -128,8 +128,8 @@ def train(
         noise = state.streams["noise"]
         return torch.randn(noise_shape, generator=noise, device=state.device, dtype=dtype)
 
-    def draw_real() -> Tensor:
-        return data.batch(config.batch_size, state.streams["data"]).to(dtype)
+    def draw_real(purpose: str) -> Tensor:
+        return data.batch(config.batch_size, state.streams[purpose]).to(dtype)
 
     while state.step < config.steps:
         started = time.perf_counter()
@@ -143,7 +143,7 @@ def train(
                     state.critic_optimizer,
                     config.loss,
                     config.lipschitz,
-                    draw_real(),
+                    draw_real("data"),
                     draw_noise(),
                     state.streams,
                     state.critic_updates,
@@ -160,7 +160,7 @@ def train(
                 state.generator_optimizer,
                 config.loss,
                 draw_noise(),
-                draw_real() if config.loss.needs_real else None,
+                draw_real("data:generator") if config.loss.needs_real else None,
             )
         )
         state.step += 1

@@ -60,7 +60,12 @@ def curves_figure(
         _draw_runs(above, below, rows, quality, colour)
         above.set_title(short(label, 24), color=colour)
         scale_axis(above, "y", levels, log=True)
-        scale_axis(below, "y", rows[["estimate", "estimate_held_out"]].to_numpy(), log=False)
+        # An untrained critic's estimate can dwarf all that follows: the range is the trained one's.
+        trained = rows[rows["step"] > 0] if (rows["step"] > 0).any() else rows
+        estimates = trained[["estimate", HELD_OUT]].to_numpy(dtype=float)
+        scale_axis(below, "y", estimates, log=False)
+        if below.get_yscale() == "linear":
+            _same_limits([below], estimates.ravel(), log=False)
         first = width <= NARROW or place % _columns(len(labels), width) == 0
         above.set_ylabel(f"{quality_name} (log)" if first else "")
         below.set_ylabel("estimate" if first else "")
@@ -150,12 +155,12 @@ def _mark_run(above: Axes, below: Axes, run: pd.DataFrame, quality: str) -> None
         below.plot(estimated["step"].tail(1), estimated["estimate_held_out"].tail(1), **cross)
 
 
-def _same_limits(panels: list[Axes], levels: np.ndarray) -> None:
+def _same_limits(panels: list[Axes], levels: np.ndarray, *, log: bool = True) -> None:
     finite = levels[np.isfinite(levels)]
     if len(finite) == 0 or not panels:
         return
     low, high = float(finite.min()), float(finite.max())
-    if low > 0:
+    if log and low > 0:
         margin = (high / low) ** 0.06 if high > low else 1.5
         limits = (low / margin, high * margin)
     else:

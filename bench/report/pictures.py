@@ -89,7 +89,8 @@ def curves_picture(
         f"Above {name} (logarithmic), below the estimate on held-out data (solid) and on training "
         f"data (dashed), at each evaluation. Every line is one run, none is averaged (n = "
         f"{counted(shown, 'run')}: {_seeds_per_label(frame)}).{levels} Estimates of different "
-        "critics have different scales: compare their shapes, not their heights.",
+        "critics have different scales: compare their shapes, not their heights. What an estimate "
+        "was at step 0, of an untrained critic, may lie outside.",
         f"Line charts for {listed(frame['label'].unique())}. " + _courses(frame, quality, name),
     )
 

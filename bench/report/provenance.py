@@ -14,7 +14,8 @@ from bench.report.sweep_tables import flatten
 from bench.tables import NONE, Table, text_column
 
 PRIVATE_FIELDS = ("started", "earlier")  # differ from run to run by nature
-SCORES = ("id", "floor", "floor_extrapolated", "baselines")  # of a protocol: no settings
+# Of a protocol: what was measured under it, no settings.
+SCORES = ("id", "floor", "floor_extrapolated", "floor_extrapolated_error", "baselines")
 MOST_VALUES = 4
 
 

@@ -199,6 +199,7 @@ def scores_table(protocol: Mapping[str, Any]) -> Table | None:
     for key, title in (
         ("floor", f"floor: real data{sizes[0]}"),
         ("floor_extrapolated", f"floor, extrapolated{sizes[1]}"),
+        ("floor_extrapolated_error", "its standard error"),
     ):
         if isinstance(protocol.get(key), Mapping) and protocol[key]:
             columns[title] = protocol[key]

@@ -34,6 +34,7 @@ PROTOCOL: dict[str, Any] = {
     "ema": False,
     "floor": {"fid": 7.0, "kid": 0.002, "inception_score": 9.1, "precision": 0.93, "recall": 0.94},
     "floor_extrapolated": {"fid": 3.1},
+    "floor_extrapolated_error": {"fid": 0.8},
     "baselines": {
         "class_gaussian": {
             "fid": 80.0,

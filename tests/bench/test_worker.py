@@ -52,9 +52,9 @@ def test_images_give_a_grid_of_pictures(tmp_path: Path) -> None:
     fake = as_float(data.train[:70])
     (tmp_path / "a.png").write_bytes(picture(fake, data))
     image = Image.open(tmp_path / "a.png").convert("L")
-    assert image.size == (8 * 34 + 2, 8 * 34 + 2)
+    assert image.size == (8 * 36 + 4, 8 * 36 + 4)
     # The second digit's pixels, enlarged four times, beside the first.
-    shown = [[image.getpixel((36 + 4 * x, 2 + 4 * y)) for x in range(8)] for y in range(8)]
+    shown = [[image.getpixel((40 + 4 * x, 4 + 4 * y)) for x in range(8)] for y in range(8)]
     assert shown == data.train[1, 0].tolist()
 
 

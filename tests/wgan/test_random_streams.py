@@ -34,7 +34,8 @@ def test_unlike_purposes_and_seeds_share_nothing():
 
 def test_training_streams_are_data_noise_and_one_per_method():
     streams = training_streams(5, ["gradient_penalty", "spectral_norm"])
-    purposes = {"data", "noise", "penalty:gradient_penalty", "penalty:spectral_norm"}
+    purposes = {"data", "data:generator", "noise"}
+    purposes |= {"penalty:gradient_penalty", "penalty:spectral_norm"}
     assert set(streams) == purposes
     for left, right in itertools.combinations(streams.values(), 2):
         assert not torch.equal(left.get_state(), right.get_state())

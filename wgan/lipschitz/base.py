@@ -24,6 +24,7 @@ class LipschitzMethod(Component, family="lipschitz"):
 
     `every` and `scale_by_every` make a penalty lazy: it is computed at every k-th critic step,
     there multiplied by k if `scale_by_every` (Karras et al. 2020, arXiv:1912.04958, section 3.1).
+    They also adapt Adam's decays to k, which is left to the optimizer's settings here.
     `critic_step` decides from its own counter.
     """
 
