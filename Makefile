@@ -33,7 +33,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m 'slow or mnist' --timeout 600
+	$(BIN)/python -m pytest -n 2 -m 'slow or mnist' --timeout 600
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -39,7 +39,7 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
     help="Show the version and exit.",
 )
 def main() -> None:
-    r"""Does a Wasserstein GAN's critic loss track sample quality?
+    """Does a Wasserstein GAN's critic loss track sample quality?
 
     Write a sweep file, look at its plan, run it, read the report:
 
@@ -49,7 +49,7 @@ def main() -> None:
       wgan-bench report sweeps/quickstart.yaml
 
     Exit codes: 0 all well, 1 some runs failed, 2 wrong usage or configuration.
-    """
+    """  # noqa: D301 - click wants the character itself
 
 
 def _shown(verb: Callable[..., Any]) -> Callable[..., Any]:

@@ -121,8 +121,8 @@ class RowFile:
 def read_rows(path: Path) -> tuple[list[Row], str | None]:
     """The rows of a file of JSON lines, and a note where a line was dropped; no file has no rows.
 
-    A writer that is killed leaves at most its last line torn; any line that is no JSON object is
-    dropped and counted.
+    A writer that is killed leaves at most its last line torn; any line that is no JSON object
+    of numbers with a step is dropped and counted.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -158,4 +158,12 @@ def _parse(line: bytes) -> Row | None:
         row = json.loads(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) else None
+    return row if isinstance(row, dict) and _is_row(row) else None
+
+
+def _is_row(row: dict[str, Any]) -> bool:
+    """Whether a row has a step and holds numbers; only `nonfinite` is a list of names."""
+    return isinstance(row.get("step"), int) and all(
+        value is None or isinstance(value, int | float) or name == "nonfinite"
+        for name, value in row.items()
+    )

@@ -181,11 +181,15 @@ class RunFolder:
 def _finished(content: Mapping[str, Any], notes: tuple[str, ...]) -> Standing:
     return Standing(
         str(content["state"]),
-        int(content.get("step") or 0),
+        _whole(content.get("step")),
         str(content.get("reason") or ""),
         dict(content),
         notes,
     )
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _missing(folder: Path, files: object) -> str:
@@ -194,6 +198,8 @@ def _missing(folder: Path, files: object) -> str:
         return f"state.json names no {TRAIN_ROWS}"
     short = []
     for name, size in files.items():
+        if not isinstance(size, int):
+            return f"state.json gives {size!r} as the size of {name}"
         path = folder / str(name)
         held = path.stat().st_size if path.exists() else 0
         if held < size:

@@ -125,7 +125,13 @@ class Store:
             collect.read_run(spec, RunFolder(folders[spec.run_id]), self._observer)
             for spec in specs
         ]
-        return collect.records(self.sweep, question or self._question(), runs, self.results)
+        found = collect.records(self.sweep, question or self._question(), runs, self.results)
+        for spec in specs:
+            folder = RunFolder(folders[spec.run_id])
+            refusal = _refusal(spec, folder) if folder.state.exists() else None
+            if refusal is not None:
+                found.notes.append(refusal)
+        return found
 
     def write_tables(self, records: Records) -> tuple[Path, Path]:
         """Write runs.parquet and curves.parquet into the sweep's folder; returns their paths.
@@ -236,6 +242,11 @@ def _refusal(spec: RunSpec, folder: RunFolder) -> str | None:
         differences = _differences(stands, spec.to_plain())
         if not differences:
             return None
+        if stands.get("run_id") != spec.run_id:
+            return (
+                f"{folder.spec} is not the specification of run {spec.run_id}; move the folder "
+                f"away to train it again"
+            )
         return (
             f"{folder.path} holds a run with other settings: {'; '.join(differences)}. Restore the "
             f"setting, or give the sweep another name; nothing was overwritten"

@@ -14,12 +14,13 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from bench.backends.base import State, cost, ended_state, found_state, mark_failed
 from bench.run_folder import RunFolder
+from bench.stopping import GRACE_SECONDS
 from bench.store import Planned
 
 # Loaded once, by the server. None of them computes anything when imported, so forking is safe.
@@ -31,6 +32,11 @@ _THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+
+
+_SERVER_GONE = 255  # what multiprocessing reports of a process whose server is gone
+_ORPHAN_SECONDS = GRACE_SECONDS + 5.0
+_NO_SERVER = "the process that starts runs was killed"
 
 
 @dataclass
@@ -112,18 +118,37 @@ class Local:
         self.states()
 
     def _start(self, item: Planned) -> None:
-        with _environment(dict.fromkeys(_THREAD_VARIABLES, str(self._threads))):
-            self._context.set_forkserver_preload(_PRELOADED)
-            forkserver.ensure_running()
-        process = self._context.Process(
-            target=_train,
-            args=(item.folder, self._threads, self._allow_numerics),
-            name=item.folder.name,
-            daemon=True,  # asked to stop, should this process end without closing the backend
-        )
-        process.start()
-        self._running[item.spec.run_id] = _Running(item, process)
-        self._states[item.spec.run_id] = ("running", "")
+        for _ in range(2):  # a second server, should the first have been killed
+            process = self._context.Process(
+                target=_train,
+                args=(item.folder, self._threads, self._allow_numerics),
+                name=item.folder.name,
+                daemon=True,  # asked to stop, should this process end without closing the backend
+            )
+            try:
+                self._ensure_server()
+                process.start()
+            except (EOFError, ConnectionError):
+                continue
+            self._running[item.spec.run_id] = _Running(item, process)
+            self._states[item.spec.run_id] = ("running", "")
+            return
+        self._states[item.spec.run_id] = mark_failed(item, _NO_SERVER)
+
+    def _ensure_server(self) -> None:
+        """Start the server if it is not there; it and its children never see a Ctrl-C.
+
+        A terminal sends that to all of them, and a server that still loads would die of it. The
+        runner passes the wish on by TERM.
+        """
+        resource_tracker.ensure_running()  # which, when it starts, lets every signal through again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with _environment(dict.fromkeys(_THREAD_VARIABLES, str(self._threads))):
+                self._context.set_forkserver_preload(_PRELOADED)
+                forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def usable_cores() -> int:
@@ -148,6 +173,13 @@ def _bury(running: _Running) -> State:
     item, code = running.item, running.process.exitcode or 0
     running.process.close()
     state = ended_state(item)
+    # Where the server was killed nobody can say how its children ended: they stop by themselves.
+    until = time.monotonic() + _ORPHAN_SECONDS
+    while code == _SERVER_GONE and state[0] == "running" and time.monotonic() < until:
+        time.sleep(0.2)
+        state = ended_state(item)
+    if code == _SERVER_GONE and state[0] in ("pending", "interrupted"):
+        return state[0], f"{_NO_SERVER}; run again to go on"
     if code == 0 or running.asked or state[0] in ("done", "diverged", "failed"):
         return state
     if code < 0:

@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-import psutil
-
 from bench.verbs.show import say, show_json, styled, tally
 
 _GB = 1e9
@@ -68,7 +66,10 @@ def examine(results: Path) -> Iterator[Check]:
     for name, check in checks:
         try:
             yield check()
-        except (ImportError, OSError, RuntimeError, ValueError) as error:
+        except OSError as error:
+            advice = "choose another folder with --results" if error.filename else ""
+            yield Check(name, "fail", f"{error.strerror}: {error.filename}", advice)
+        except (ImportError, RuntimeError, ValueError) as error:
             advice = "install the requirements again: pip install wgan-bench"
             yield Check(name, "fail", f"{type(error).__name__}: {_first_line(error)}", advice)
 
@@ -84,6 +85,8 @@ def check_python() -> Check:
 def check_cores() -> Check:
     """How many runs can train beside each other."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    import psutil
+
     physical = psutil.cpu_count(logical=False)
     found = f"{usable} usable, {physical or 'an unknown number of'} physical; a run takes one"
     quota = cpu_quota(Path("/sys/fs/cgroup/cpu.max"))
@@ -104,6 +107,8 @@ def cpu_quota(path: Path) -> float | None:
 
 def check_memory() -> Check:
     """About half a gigabyte for each run beside the first."""
+    import psutil
+
     memory = psutil.virtual_memory()
     found = f"{memory.available / _GB:.1f} of {memory.total / _GB:.1f} GB available"
     if memory.available < 1.5 * _GB:

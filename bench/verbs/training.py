@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.backends import make_backend
 from bench.execute import execute
-from bench.grid import Sweep, load
+from bench.grid import Sweep, SweepError, load
 from bench.progress import make_display
 from bench.store import STATES, Planned, Store
 from bench.verbs.request import Request
@@ -90,14 +91,23 @@ def run(
     spent = f" in {seconds:,.0f} s" if wanted else "; nothing was left to do"
     say(f"{runs(len(planned))}: {ended}{spent}; results in {store.folder}")
     failed = [run_id for run_id, state in outcome.states.items() if state == "failed"]
-    if failed:
-        say(f"why: {request.logs_command(failed[0])}")
-    say(f"next: {request.command('run' if outcome.interrupted else 'report')}")
+    folders = {item.spec.run_id: item.folder for item in planned}
+    told = [run_id for run_id in failed if folders[run_id].is_dir()]
+    if told:
+        say(f"why: {request.logs_command(told[0])}")
+    again = outcome.interrupted or outcome.exit_code != 0
+    say(f"next: {request.command('run' if again else 'report')}")
     return outcome.exit_code
 
 
 def _planned(request: Request) -> tuple[Sweep, Store, list[Planned]]:
     sweep = load(request.sweep, request.overrides, request.only)
+    for weights in {run.evaluate.inception_weights for run in sweep.runs} - {""}:
+        if not Path(weights).is_file():
+            raise SweepError(
+                f"{sweep.path}: evaluate.inception_weights: there is no file {weights!r}; give the "
+                f"path of torch-fidelity's Inception weights, or nothing for its own download"
+            )
     store = Store(request.results, sweep.name)
     return sweep, store, store.plan(sweep.runs)
 

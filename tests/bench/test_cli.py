@@ -166,7 +166,26 @@ def test_the_next_command_repeats_the_options(cli):
     )
 
 
+def test_help_shows_its_commands_line_by_line(cli):
+    lines = [line.strip() for line in cli("--help").stdout.splitlines()]
+    assert "wgan-bench run    sweeps/quickstart.yaml" in lines
+    assert "\\b" not in cli("--help").stdout
+
+
+def test_a_path_of_weights_that_leads_nowhere_is_refused_before_anything_runs(cli, tmp_path):
+    (tmp_path / "bad.yaml").write_text(
+        "name: bad\ngrid: {seed: 0}\n"
+        "evaluate: {extractor: inception, inception_weights: nowhere.pth}\n"
+    )
+    for verb in ("plan", "run"):
+        answer = cli(verb, "bad.yaml")
+        assert answer.exit_code == 2
+        assert "there is no file 'nowhere.pth'" in answer.stderr
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_failed_run_ends_with_1_and_its_reason(cli, tmp_path):
+    (tmp_path / "nowhere.pth").write_bytes(b"these are no weights")
     (tmp_path / "bad.yaml").write_text(
         "name: bad\nbase: {network: {dcgan: {width: 2}}, steps: 2, batch_size: 4}\n"
         "grid: {seed: 0}\n"
@@ -176,6 +195,7 @@ def test_a_failed_run_ends_with_1_and_its_reason(cli, tmp_path):
     assert ran.exit_code == 1
     assert "1 run: 1 failed" in ran.stdout
     assert "nowhere.pth" in ran.stderr
+    assert "next: wgan-bench run bad.yaml" in ran.stdout
     assert "Traceback" not in ran.output
     status = cli("status", "bad.yaml")
     assert status.exit_code == 0

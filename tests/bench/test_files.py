@@ -50,9 +50,19 @@ def test_numbers_that_are_not_finite_are_null_and_named(tmp_path: Path) -> None:
 def test_floats_survive_to_the_last_bit(tmp_path: Path) -> None:
     value = 0.1 + 0.2
     rows = RowFile(tmp_path / "rows.jsonl")
-    rows.append([{"a": value}])
+    rows.append([{"step": 1, "a": value}])
     rows.close()
-    assert read_rows(tmp_path / "rows.jsonl")[0] == [{"a": value}]
+    assert read_rows(tmp_path / "rows.jsonl")[0] == [{"step": 1, "a": value}]
+
+
+def test_a_row_that_holds_words_or_no_step_is_dropped_with_a_note(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        '{"step": 1, "fid": "b"}\n{"step": "a"}\n{"fid": 2}\n{"step": 2, "fid": null}\n'
+    )
+    rows, note = read_rows(path)
+    assert rows == [{"step": 2, "fid": None}]
+    assert note == "rows.jsonl: 3 unreadable line(s) dropped"
 
 
 def test_a_torn_last_line_is_dropped_with_a_note(tmp_path: Path) -> None:

@@ -152,6 +152,32 @@ def test_killing_the_runner_leaves_no_orphan_and_the_next_one_finishes(tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.7, 1.5, 2.2, 3.0])
+def test_ctrl_c_while_the_server_still_loads_ends_in_a_sentence(
+    tmp_path: Path, seconds: float
+) -> None:
+    (tmp_path / "two.yaml").write_text(
+        "name: two\nbase: {network: {dcgan: {width: 4}}, steps: 5000}\ngrid: {seed: [0, 1]}\n"
+    )
+    runner = subprocess.Popen(
+        [sys.executable, "-c", "from bench.cli import main; main()", "run", "two.yaml"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    assert runner.stdout is not None
+    time.sleep(seconds)
+    os.killpg(runner.pid, signal.SIGINT)
+    said, _ = runner.communicate(timeout=60)
+    assert b"Traceback" not in said
+    assert b"Aborted" not in said
+    assert runner.returncode == 130
+    assert not list(tmp_path.glob("results/two/*/state.json"))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("whole_group", [False, True])
 def test_ctrl_c_of_the_runner_leaves_no_orphan(tmp_path: Path, whole_group: bool) -> None:
     """A terminal sends it to the whole process group, `kill -INT` to the runner alone."""
