@@ -129,6 +129,7 @@ def started_runner(results: Path) -> tuple[subprocess.Popen[bytes], list[psutil.
     return runner, psutil.Process(runner.pid).children(recursive=True)
 
 
+@pytest.mark.slow
 def test_killing_the_runner_leaves_no_orphan_and_the_next_one_finishes(tmp_path: Path) -> None:
     runner, children = started_runner(tmp_path)
     assert len(children) >= 3  # the fork server and two runs
