@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -112,3 +113,11 @@ def test_a_check_that_breaks_is_a_failure_and_not_a_traceback(tmp_path, monkeypa
         "fail",
         "ImportError: libtorch.so: cannot open shared object file",
     )
+
+
+def test_a_missing_psutil_is_a_finding_and_no_dead_end(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    found = {check.name: check for check in doctor.examine(tmp_path)}
+    assert found["cores"].state == found["memory"].state == "fail"
+    assert "psutil" in found["cores"].found
+    assert "pip install" in found["cores"].advice

@@ -179,6 +179,20 @@ def test_ctrl_c_while_the_server_still_loads_ends_in_a_sentence(
 
 
 @pytest.mark.slow
+def test_killing_the_server_leaves_interrupted_runs_and_says_so(tmp_path: Path) -> None:
+    runner, children = started_runner(tmp_path)
+    server = next(child for child in children if "forkserver" in " ".join(child.cmdline()))
+    server.kill()
+    runner.communicate(timeout=60)
+    assert runner.returncode == 1
+    plan = Store(tmp_path, "s").plan(SWEEP)
+    assert not any((item.folder / "lease").exists() for item in plan)
+    assert {item.state for item in plan} <= {"interrupted", "done"}
+    train(tmp_path, *SWEEP)
+    assert all(state_of(item.folder)["state"] == "done" for item in plan)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("whole_group", [False, True])
 def test_ctrl_c_of_the_runner_leaves_no_orphan(tmp_path: Path, whole_group: bool) -> None:
     """A terminal sends it to the whole process group, `kill -INT` to the runner alone."""

@@ -193,3 +193,19 @@ def test_planning_a_finished_sweep_is_quick(results: Path) -> None:
     started = time.perf_counter()
     assert {item.action for item in store.plan(specs)} == {"keep"}
     assert time.perf_counter() - started < 0.5
+
+
+def test_a_state_with_words_for_sizes_is_no_end(results: Path) -> None:
+    path = folder_of(results, tiny())
+    content = {**state_of(path), "files": {"train.jsonl": "x"}}
+    (path / "state.json").write_text(json.dumps(content))
+    (planned,) = Store(results, "s").plan([tiny()])
+    assert planned.action == "resume"
+    assert "'x' as the size of train.jsonl" in planned.reason
+
+
+def test_a_report_is_told_of_a_run_that_the_plan_refuses(results: Path) -> None:
+    assert Store(results, "s").collect([tiny()]).notes == []
+    asked = dataclasses.replace(tiny(), evaluate=EvaluateSpec(every=30, samples=60))
+    (note,) = Store(results, "s").collect([asked]).notes
+    assert "evaluate.samples is 50 there, 60 is asked for" in note
