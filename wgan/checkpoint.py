@@ -21,7 +21,7 @@ from wgan.train import TrainState, Window
 
 _MAGIC = b"wgan-bench checkpoint 1 sha256="
 _COUNTERS = ("step", "critic_updates", "images_seen", "training_seconds", "begun")
-_PARTS = ("generator", "critic", "generator_optimizer", "critic_optimizer")
+_PARTS = ("generator", "critic", "generator_optimizer", "critic_optimizer", "average")
 
 
 class CheckpointError(ValueError):
@@ -40,7 +40,7 @@ def save(path: Path, state: TrainState, extra: dict[str, Any]) -> None:
     window = state.window
     content = {
         "counters": {name: getattr(state, name) for name in _COUNTERS},
-        "parts": {name: getattr(state, name).state_dict() for name in _PARTS},
+        "parts": {name: part.state_dict() for name, part in _parts(state).items()},
         "streams": {purpose: rng.get_state() for purpose, rng in state.streams.items()},
         "window": {
             "critic": [tuple(step) for step in window.critic],
@@ -80,8 +80,11 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("run_id") != state.run_id:
         raise CheckpointError(f"{path}: a checkpoint of another training")
     try:
-        for name in _PARTS:
-            getattr(state, name).load_state_dict(content["parts"][name])
+        parts = _parts(state)
+        if set(content["parts"]) != set(parts):
+            raise KeyError(f"parts {sorted(content['parts'])}")
+        for name, part in parts.items():
+            part.load_state_dict(content["parts"][name])
         if set(content["streams"]) != set(state.streams):
             raise KeyError(f"streams {sorted(content['streams'])}")
         for purpose, rng in state.streams.items():
@@ -97,6 +100,12 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path}: a checkpoint of another training: {what}") from error
     return extra
+
+
+def _parts(state: TrainState) -> dict[str, Any]:
+    """What has a state dict: the parts that this training has."""
+    held = {name: getattr(state, name) for name in _PARTS}
+    return {name: part for name, part in held.items() if part is not None}
 
 
 def _read(path: Path, device: torch.device) -> Any:

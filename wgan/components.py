@@ -123,6 +123,11 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
+def component(default: Any, *, neutral: Any = _NO_NEUTRAL) -> Any:
+    """A dataclass field that holds a component; `neutral` as in `setting`."""
+    return field(default=default, metadata={"neutral": neutral})
+
+
 _NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
 

@@ -19,10 +19,12 @@ from wgan.components import (
     UnknownName,
     build,
     check_settings,
+    component,
     plain_settings,
     setting,
 )
 from wgan.data import Dataset, Digits
+from wgan.generators import GeneratorKind, Trained
 from wgan.lipschitz import LipschitzMethod, Unconstrained
 from wgan.losses import Loss, Wasserstein
 from wgan.networks import DCGAN, Network
@@ -32,9 +34,13 @@ CRITIC_NORMS = ("none", "batch", "layer", "instance", "group")
 COMPONENTS: dict[str, type[Component]] = {
     "dataset": Dataset,
     "network": Network,
+    "generator": GeneratorKind,
     "loss": Loss,
     "optimizer": Optimizer,
+    "generator_optimizer": Optimizer,
 }
+OPTIONAL = ("generator_optimizer",)  # components that may be left to another field
+SAME = "same"  # how a plain configuration says so
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,48 @@ class TrainConfig:
 
     dataset: Dataset = Digits()
     network: Network = DCGAN()
+    generator: GeneratorKind = component(Trained(), neutral=Trained())
     loss: Loss = Wasserstein()
     lipschitz: tuple[LipschitzMethod, ...] = (Unconstrained(),)
     optimizer: Optimizer = Adam()
+    generator_optimizer: Optimizer | None = component(None, neutral=None)
+    learning_rate: str = setting(
+        "constant",
+        "how both learning rates go: linear falls to 0 along a line over the steps",
+        choices=("constant", "linear"),
+        neutral="constant",
+    )
     steps: int = setting(2000, "generator updates", unit="steps", low=0)
     batch_size: int = setting(64, "images per update of either network", unit="images", low=1)
     critic_steps: int = setting(1, "critic updates per generator update", unit="updates", low=1)
+    warm_up_steps: int = setting(
+        0,
+        "first generator updates that are each preceded by warm_up_critic_steps",
+        unit="steps",
+        low=0,
+        neutral=0,
+    )
+    warm_up_every: int = setting(
+        0,
+        "every k-th generator update is preceded by warm_up_critic_steps too; 0: none",
+        unit="steps",
+        low=0,
+        neutral=0,
+    )
+    warm_up_critic_steps: int = setting(
+        100,
+        "critic updates before a warm-up's generator update",
+        unit="updates",
+        low=1,
+        neutral=100,
+    )
+    ema: float = setting(
+        0.0,
+        "decay per step of the generator's moving average, which is then what is scored; 0: none",
+        low=0,
+        below=1,
+        neutral=0.0,
+    )
     noise_size: int = setting(64, "length of the generator's noise vector, N(0, I)", low=1)
     critic_norm: str = setting(
         "none", "normalisation between the critic's layers", choices=CRITIC_NORMS
@@ -68,8 +110,19 @@ class TrainConfig:
         if isinstance(self.lipschitz, list):
             object.__setattr__(self, "lipschitz", tuple(self.lipschitz))
         for name, family in COMPONENTS.items():
-            _check_family(name, family, (getattr(self, name),))
+            if name not in OPTIONAL or getattr(self, name) is not None:
+                _check_family(name, family, (getattr(self, name),))
         _check_family("lipschitz", LipschitzMethod, self.lipschitz)
+        self._check_methods()
+        self.network.check(self.dataset.shape, self.critic_norm, self.batch_size)
+        self.generator.check(self.dataset)
+        if self.ema and not self.generator.trains:
+            raise ConfigError(
+                ("ema",), f"{self.ema!r} is not allowed with a frozen generator: must be 0"
+            )
+
+    def _check_methods(self) -> None:
+        """Refuse methods that cannot stand together, or not with this critic."""
         names = [method.name for method in self.lipschitz]
         if "none" in names and len(names) > 1:
             raise ConfigError(
@@ -79,7 +132,15 @@ class TrainConfig:
             raise ConfigError(
                 ("lipschitz",), f"{'+'.join(names)} is not allowed: a method stands twice"
             )
-        self.network.check(self.dataset.shape, self.critic_norm, self.batch_size)
+        rebuilding = [method.name for method in self.lipschitz if method.normalises_layers]
+        if len(rebuilding) > 1:
+            raise ConfigError(
+                ("lipschitz",),
+                f"{'+'.join(names)} is not allowed: {' and '.join(rebuilding)} each rebuild the "
+                "critic's layers; leave one",
+            )
+        for method in self.lipschitz:
+            method.check(self.critic_norm)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> TrainConfig:
@@ -95,9 +156,9 @@ class TrainConfig:
         if not isinstance(plain, Mapping):
             raise ConfigError((), f"{plain!r} is not allowed: must be a mapping of fields")
         values = dict(plain)
-        for name, family in COMPONENTS.items():
+        for name in COMPONENTS:
             if name in values:
-                values[name] = _under(name, family.from_plain, values[name])
+                values[name] = parse_component(name, values[name])
         if "lipschitz" in values:
             values["lipschitz"] = _under("lipschitz", _methods, values["lipschitz"])
         return build(cls, values)
@@ -109,28 +170,74 @@ class TrainConfig:
         """
         plain = plain_settings(self, for_id=for_id)
         for name in COMPONENTS:
-            plain[name] = plain[name].to_plain(for_id=for_id)
+            if name in plain:
+                part = plain[name]
+                plain[name] = SAME if part is None else part.to_plain(for_id=for_id)
         plain["lipschitz"] = [method.to_plain(for_id=for_id) for method in self.lipschitz]
         return plain
 
     @property
     def run_id(self) -> str:
         """12 hex digits: a hash of this configuration and of its components' versions."""
-        parts = [getattr(self, name) for name in COMPONENTS]
+        plain = self.to_plain(for_id=True)
+        parts = {
+            name: getattr(self, name) for name in COMPONENTS if getattr(self, name) is not None
+        }
+        counted = [part for name, part in parts.items() if name in plain or part.version > 1]
         versions = {
-            f"{part.family}:{part.name}": part.version for part in (*parts, *self.lipschitz)
+            f"{part.family}:{part.name}": part.version for part in (*counted, *self.lipschitz)
         }
         canonical = json.dumps(
-            {"config": self.to_plain(for_id=True), "versions": versions},
+            {"config": plain, "versions": versions},
             sort_keys=True,
             separators=(",", ":"),
         )
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     @property
+    def bound(self) -> float | None:
+        """The Lipschitz constant that the critic's methods promise with this network, or None.
+
+        The smallest of the methods' promises for a layer, carried through the network. Normalisation
+        between the layers has no Lipschitz constant, and a method that rescales the whole critic
+        voids what the others promise.
+        """
+        promised = [method.bound for method in self.lipschitz if method.bound is not None]
+        voided = any(method.voids_bounds for method in self.lipschitz)
+        if not promised or voided or self.critic_norm != "none":
+            return None
+        return min(promised) * self.network.critic_bound(self.dataset.shape)
+
+    def critic_steps_before(self, step: int) -> int:
+        """Critic updates before the generator update that follows `step` others."""
+        warm = step < self.warm_up_steps or (
+            self.warm_up_every > 0 and step % self.warm_up_every == 0
+        )
+        return self.warm_up_critic_steps if warm else self.critic_steps
+
+    def learning_rate_factor(self, step: int) -> float:
+        """What both learning rates are multiplied by after `step` generator updates.
+
+        Linear: 1 - step / steps (Gulrajani et al. 2017, arXiv:1704.00028, appendix F).
+        """
+        return 1 - step / self.steps if self.learning_rate == "linear" else 1.0
+
+    @property
     def method(self) -> str:
         """The Lipschitz methods by name, joined by +: `spectral_norm+gradient_penalty`."""
         return "+".join(method.name for method in self.lipschitz)
+
+
+def parse_component(name: str, plain: object) -> Component | None:
+    """The component of the field `name` from a plain value; None for the word "same" where allowed.
+
+    Raises:
+        ConfigError: an unknown name or field, or a value that is not allowed, with its path.
+    """
+    if name in OPTIONAL and plain == SAME:
+        return None
+    part: Component = _under(name, COMPONENTS[name].from_plain, plain)
+    return part
 
 
 def field_names() -> list[str]:

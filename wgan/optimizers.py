@@ -16,6 +16,8 @@ from wgan.components import Component, setting
 class Optimizer(Component, family="optimizer"):
     """The settings of an optimizer; `build` makes one for given parameters."""
 
+    lr: float = setting(1e-3, "alpha: step size", above=0)
+
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """A torch optimizer over `parameters`."""
         raise NotImplementedError

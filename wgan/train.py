@@ -5,6 +5,7 @@ It does no I/O; whoever iterates records, scores and checkpoints.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -35,16 +36,18 @@ class TrainState:
 
     `step` counts generator updates, `images_seen` real images shown to the critic,
     `training_seconds` the time inside the loop, pauses excluded. `run_id` is the configuration's;
-    `begun` tells that the pause at step 0 has been made.
+    `begun` tells that the pause at step 0 has been made. `average` is the generator's moving
+    average where the configuration keeps one; a frozen generator has no optimizer.
     """
 
     generator: nn.Module
     critic: nn.Module
-    generator_optimizer: torch.optim.Optimizer
+    generator_optimizer: torch.optim.Optimizer | None
     critic_optimizer: torch.optim.Optimizer
     streams: dict[str, torch.Generator]
     device: torch.device
     run_id: str
+    average: nn.Module | None = None
     step: int = 0
     critic_updates: int = 0
     images_seen: int = 0
@@ -79,7 +82,7 @@ def new_state(config: TrainConfig, data: Data, device: torch.device | str = "cpu
     # Constructors draw weights from torch's global generator; these are thrown away, and its state
     # is left as it was.
     with torch.random.fork_rng(devices=[]):
-        generator = config.network.generator(data.shape, config.noise_size)
+        generator = config.generator.build(config.network, data.shape, config.noise_size)
         critic = config.network.critic(data.shape, config.critic_norm)
     config.network.initialise(generator, stream(config.seed, "init_generator"))
     config.network.initialise(critic, stream(config.seed, "init_critic"))
@@ -87,14 +90,17 @@ def new_state(config: TrainConfig, data: Data, device: torch.device | str = "cpu
     generator, critic = generator.to(device, dtype), critic.to(device, dtype)
     for method in config.lipschitz:
         critic = method.wrap(critic)
+    trains = config.generator.trains
+    chosen = config.generator_optimizer or config.optimizer
     return TrainState(
         generator=generator,
         critic=critic,
-        generator_optimizer=config.optimizer.build(generator.parameters()),
+        generator_optimizer=chosen.build(generator.parameters()) if trains else None,
         critic_optimizer=config.optimizer.build(critic.parameters()),
         streams=training_streams(config.seed, [m.name for m in config.lipschitz], device),
         device=device,
         run_id=config.run_id,
+        average=copy.deepcopy(generator).requires_grad_(False) if config.ema else None,
     )
 
 
@@ -121,21 +127,20 @@ def train(
         state.begun = True
         yield Pause(state, [], evaluate=True)
 
-    dtype = DTYPES[config.precision]
-    noise_shape = (config.batch_size, config.noise_size)
+    size, dtype = config.batch_size, DTYPES[config.precision]
 
     def draw_noise() -> Tensor:
-        noise = state.streams["noise"]
-        return torch.randn(noise_shape, generator=noise, device=state.device, dtype=dtype)
+        return config.generator.draw(data, config.noise_size, size, state.streams["noise"], dtype)
 
     def draw_real(purpose: str) -> Tensor:
-        return data.batch(config.batch_size, state.streams[purpose]).to(dtype)
+        return data.batch(size, state.streams[purpose]).to(dtype)
 
     while state.step < config.steps:
         started = time.perf_counter()
+        _set_learning_rates(config, state)
 
         # Train the critic.
-        for _ in range(config.critic_steps):
+        for _ in range(config.critic_steps_before(state.step)):
             state.window.critic.append(
                 critic_step(
                     state.critic,
@@ -153,16 +158,19 @@ def train(
             state.images_seen += config.batch_size
 
         # Train the generator.
-        state.window.generator_losses.append(
-            generator_step(
-                state.critic,
-                state.generator,
-                state.generator_optimizer,
-                config.loss,
-                draw_noise(),
-                draw_real("data:generator") if config.loss.needs_real else None,
+        if state.generator_optimizer is not None:
+            state.window.generator_losses.append(
+                generator_step(
+                    state.critic,
+                    state.generator,
+                    state.generator_optimizer,
+                    config.loss,
+                    draw_noise(),
+                    draw_real("data:generator") if config.loss.needs_real else None,
+                )
             )
-        )
+        if state.average is not None:
+            update_average(state.average, state.generator, config.ema)
         state.step += 1
 
         # Close the window: the only moment at which numbers come off the device.
@@ -190,6 +198,30 @@ def train(
             return
 
 
+def _set_learning_rates(config: TrainConfig, state: TrainState) -> None:
+    """Give both optimizers the rate of this step; it depends on the step alone, so on no history."""
+    if config.learning_rate == "constant":
+        return
+    factor = config.learning_rate_factor(state.step)
+    for group in state.critic_optimizer.param_groups:
+        group["lr"] = config.optimizer.lr * factor
+    if state.generator_optimizer is not None:
+        for group in state.generator_optimizer.param_groups:
+            group["lr"] = (config.generator_optimizer or config.optimizer).lr * factor
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
+    """average = decay * average + (1 - decay) * generator, in place; buffers are copied.
+
+    Karras et al. 2018, arXiv:1710.10196, section 6: the average of the weights gives better samples
+    than the weights. It begins at the initial weights and is not corrected for that.
+    """
+    torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
+    for kept, now in zip(average.buffers(), generator.buffers(), strict=True):
+        kept.copy_(now)
+
+
 def _close_window(config: TrainConfig, state: TrainState) -> tuple[Row, str | None]:
     """The row of the window, which is emptied, and why the training has diverged if it has."""
     window, state.window = state.window, Window()
@@ -199,13 +231,14 @@ def _close_window(config: TrainConfig, state: TrainState) -> tuple[Row, str | No
         "critic_loss": torch.stack([step.loss for step in window.critic]).mean(),
         "penalty": torch.stack([step.penalty for step in window.critic]).mean(),
         "estimate_window": config.loss.distance(real_scores, fake_scores),
-        "generator_loss": torch.stack(window.generator_losses).mean(),
         # Of the last update in the window, as the optimizer saw it.
         "critic_gradient_norm": _gradient_norm(state.critic),
-        "generator_gradient_norm": _gradient_norm(state.generator),
         "largest_score": torch.maximum(real_scores.abs().amax(), fake_scores.abs().amax()),
         "weight_norm": _weight_norm(state.critic, state.generator),
     }
+    if window.generator_losses:
+        figures["generator_loss"] = torch.stack(window.generator_losses).mean()
+        figures["generator_gradient_norm"] = _gradient_norm(state.generator)
     values = torch.stack([figure.double() for figure in figures.values()]).tolist()
     row: Row = {"step": state.step, "images_seen": state.images_seen}
     row.update(zip(figures, values, strict=True))
@@ -215,7 +248,7 @@ def _close_window(config: TrainConfig, state: TrainState) -> tuple[Row, str | No
         if not row[name] <= limit:  # type: ignore[operator]
             return row, f"{name} was {row[name]:g} at step {state.step} (limit {limit:g})"
     for name in ("critic_loss", "generator_loss", "penalty"):
-        if not abs(row[name]) <= _LARGEST:  # type: ignore[arg-type]
+        if name in row and not abs(row[name]) <= _LARGEST:  # type: ignore[arg-type]
             return row, f"{name} was {row[name]:g} at step {state.step}"
     return row, None
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from wgan.components import Component
-from wgan.config import TrainConfig, field_names
+from wgan.config import OPTIONAL, SAME, TrainConfig, field_names
 
 # Whatever stands earlier speaks first; a later field is named only where the earlier leave it open.
 _FIRST = ("recipe", "dataset", "network", "lipschitz", "loss", "optimizer")
@@ -62,10 +62,15 @@ def _texts(name: str, held: Collection[Any]) -> dict[Any, str]:
     if not components:
         return {value: f"{name}={_number(value)}" for value in held}
     varying = {part.name: _varying(part.name, components) for part in components}
-    return {
-        value: "+".join(_component(part, varying[part.name]) for part in group)
+    texts = {
+        value: "+".join(
+            SAME if part is None else _component(part, varying[part.name]) for part in group
+        )
         for value, group in parts.items()
     }
+    if name in OPTIONAL:  # its values would read as those of the field it may be left to
+        return {value: f"{name}={text}" for value, text in texts.items()}
+    return texts
 
 
 def _varying(name: str, components: Collection[Component]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from bench.grid.expansion import Choice
 from bench.grid.source import Keys, Source
 from wgan.components import Component, ConfigError, UnknownName
-from wgan.config import COMPONENTS, TrainConfig, field_names
+from wgan.config import COMPONENTS, TrainConfig, field_names, parse_component
 from wgan.lipschitz import LipschitzMethod
 from wgan.recipes import recipe_settings
 
@@ -86,10 +86,7 @@ def parse(name: str, value: Any) -> Any:
         recipe_settings(value)
         return value
     if name in COMPONENTS:
-        try:
-            return COMPONENTS[name].from_plain(value)
-        except ConfigError as error:
-            raise error.under(name) from None
+        return parse_component(name, value)
     return getattr(TrainConfig.from_plain({name: value}), name)
 
 

@@ -64,7 +64,9 @@ def contents(state: TrainState) -> dict[str, Any]:
         {
             "generator": state.generator.state_dict(),
             "critic": state.critic.state_dict(),
-            "generator_optimizer": state.generator_optimizer.state_dict(),
+            "generator_optimizer": state.generator_optimizer
+            and state.generator_optimizer.state_dict(),
+            "average": state.average and state.average.state_dict(),
             "critic_optimizer": state.critic_optimizer.state_dict(),
             "streams": {name: rng.get_state() for name, rng in state.streams.items()},
             "counters": [state.step, state.critic_updates, state.images_seen, state.begun],

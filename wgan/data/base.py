@@ -58,6 +58,8 @@ class Density:
         sampler: (count, stream) -> float32 (count, d).
         modes: the centres of a mixture, shape (K, d), or None where there are none.
         mode_std: the standard deviation of each of its components, in each coordinate.
+        counterpart: the other distribution of a known pair, as `sampler`; None where there is none.
+        w1: the exact W1 between the two, from a closed form.
     """
 
     name: str
@@ -65,6 +67,8 @@ class Density:
     sampler: Callable[[int, torch.Generator], Tensor]
     modes: Tensor | None = None
     mode_std: float | None = None
+    counterpart: Callable[[int, torch.Generator], Tensor] | None = None
+    w1: float | None = None
     kind: ClassVar[str] = "density"
 
     def batch(self, count: int, rng: torch.Generator) -> Tensor:

@@ -29,6 +29,8 @@ class LipschitzMethod(Component, family="lipschitz"):
     """
 
     packable: ClassVar[bool] = False  # whether many seeds may train as one stacked model
+    normalises_layers: ClassVar[bool] = False  # whether `wrap` rebuilds each layer
+    voids_bounds: ClassVar[bool] = False  # whether other methods' promises are lost beside it
 
     every: int = setting(
         1, "critic steps between two penalties", unit="critic steps", low=1, neutral=1
@@ -41,6 +43,13 @@ class LipschitzMethod(Component, family="lipschitz"):
     def bound(self) -> float | None:
         """The Lipschitz constant promised, in the Euclidean norm, or None."""
         return None
+
+    def check(self, critic_norm: str) -> None:
+        """Refuse a normalisation of the critic that the method cannot stand with.
+
+        Raises:
+            ConfigError: with those that it can.
+        """
 
     def wrap(self, critic: nn.Module) -> nn.Module:
         """The critic under the constraint; called once, before its optimizer is built."""

@@ -29,6 +29,10 @@ class Network(Component, family="network"):
         """
         raise NotImplementedError
 
+    def critic_bound(self, shape: Shape) -> float:
+        """The critic's Lipschitz constant when every layer's is at most 1 and none is normalised."""
+        return 1.0
+
     def generator(self, shape: Shape, noise_size: int) -> nn.Module:
         """An uninitialised generator for samples of `shape`."""
         raise NotImplementedError
