@@ -198,9 +198,9 @@ class TrainConfig:
     def bound(self) -> float | None:
         """The Lipschitz constant that the critic's methods promise with this network, or None.
 
-        The smallest of the methods' promises for a layer, carried through the network. Normalisation
-        between the layers has no Lipschitz constant, and a method that rescales the whole critic
-        voids what the others promise.
+        The smallest of the methods' promises for a layer, carried through the network. There is
+        none with normalisation between the layers, which has no Lipschitz constant, or beside a
+        method that rescales the whole critic.
         """
         promised = [method.bound for method in self.lipschitz if method.bound is not None]
         voided = any(method.voids_bounds for method in self.lipschitz)

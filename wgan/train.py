@@ -199,7 +199,7 @@ def train(
 
 
 def _set_learning_rates(config: TrainConfig, state: TrainState) -> None:
-    """Give both optimizers the rate of this step; it depends on the step alone, so on no history."""
+    """Give both optimizers the rate of this step, which depends on the step alone."""
     if config.learning_rate == "constant":
         return
     factor = config.learning_rate_factor(state.step)
@@ -212,7 +212,7 @@ def _set_learning_rates(config: TrainConfig, state: TrainState) -> None:
 
 @torch.no_grad()
 def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
-    """average = decay * average + (1 - decay) * generator, in place; buffers are copied.
+    """Average = decay * average + (1 - decay) * generator, in place; buffers are copied.
 
     Karras et al. 2018, arXiv:1710.10196, section 6: the average of the weights gives better samples
     than the weights. It begins at the initial weights and is not corrected for that.

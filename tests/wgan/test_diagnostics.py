@@ -11,7 +11,7 @@ from small import DIGITS, RECIPE_NAMES, Linear, contents, follow, normal, rng, s
 from torch import nn
 
 from wgan.data import Density, Images, Ring8, as_float
-from wgan.diagnostics import diagnose, generate
+from wgan.diagnostics import Looks, diagnose, generate, make_profile
 from wgan.losses import Loss
 from wgan.networks.base import Flat
 from wgan.random import stream
@@ -24,9 +24,15 @@ NAMES = {
     "lipschitz_gradient",
     "lipschitz_ratio",
     "lipschitz_lower_bound",
+    "estimate_per_lipschitz",
+    "critic_accuracy",
+    "fake_gradient_norm",
+    "weight_bimodality",
     "score_mean",
     "score_std",
 }
+ASKED = {"lipschitz_ascent", "critic_gap", "critic_gap_held_out"}
+LOOKS = Looks(ascent_steps=2, gap_updates=2)
 RING = Ring8().load()
 
 
@@ -210,13 +216,19 @@ def test_looking_touches_nothing(recipe, critic_norm):
     before = copy.deepcopy(everything())
     fake = generate(config, state, 20)
     kept = fake.clone()
-    first = diagnose(config, state, DIGITS, fake, count=20)
+    first = diagnose(config, state, DIGITS, fake, 20, LOOKS)
+    profiles = [
+        make_profile(name, config, state, DIGITS, fake, 20)
+        for name in ("layer_gradients", "weight_histogram")
+    ]
     assert same(before, everything())
     assert torch.equal(fake, kept)
     # Looking again shows the same.
     assert torch.equal(generate(config, state, 20), fake)
-    assert diagnose(config, state, DIGITS, fake, count=20) == first
-    assert set(first) == NAMES
+    assert diagnose(config, state, DIGITS, fake, 20, LOOKS) == first
+    assert profiles[0] == make_profile("layer_gradients", config, state, DIGITS, fake, 20)
+    assert set(first) - {"weights_at_limit"} == NAMES | ASKED
+    assert ("weights_at_limit" in first) == (recipe == "wgan")
     assert all(type(value) is float and math.isfinite(value) for value in first.values())
 
 
@@ -299,5 +311,6 @@ def test_fewer_samples_than_asked_are_scored_alike_for_real_and_fake():
         state.critic(fake[:1])
     seen.clear()
     diagnose(config, state, DIGITS, fake, count=1000)
-    # 360 held-out images are the fewest: three kinds of 360, then the slopes at three kinds of 256.
-    assert sum(seen) == 3 * 360 + 3 * 256
+    # 360 held-out images are the fewest: three kinds of 360, then the gradient at 256 fakes and the
+    # slopes at three kinds of 256.
+    assert sum(seen) == 3 * 360 + 256 + 3 * 256

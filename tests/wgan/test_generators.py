@@ -85,9 +85,7 @@ def test_the_critic_sees_the_same_reals_as_against_a_trained_generator():
     for config in (trained, frozen()):
         states.append(new_state(config, RING))
         follow(config, states[-1], data=RING)
-    assert same(
-        states[0].streams["data"].get_state(), states[1].streams["data"].get_state()
-    )
+    assert same(states[0].streams["data"].get_state(), states[1].streams["data"].get_state())
 
 
 def test_fakes_differ_from_batch_to_batch_and_from_the_reals():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -17,16 +18,12 @@ from wgan.train import new_state, train
 
 def rates(config) -> list[tuple[float, float]]:
     """The critic's and the generator's learning rate at each step."""
-    state, found = new_state(config, DIGITS), []
-    for pause in train(config, DIGITS, state, never, log_every=1, evaluate_every=1):
-        if pause.state.step:
-            found.append(
-                (
-                    state.critic_optimizer.param_groups[0]["lr"],
-                    state.generator_optimizer.param_groups[0]["lr"],
-                )
-            )
-    return found
+    state = new_state(config, DIGITS)
+    optimizers = (state.critic_optimizer, state.generator_optimizer)
+    return [
+        tuple(optimizer.param_groups[0]["lr"] for optimizer in optimizers)
+        for _ in train(config, DIGITS, state, never, log_every=1, evaluate_every=1)
+    ][1:]
 
 
 def test_a_linear_rate_falls_along_a_line_towards_0_at_the_last_step():
@@ -58,11 +55,12 @@ def test_the_first_steps_of_a_linear_rate_are_those_of_a_constant_one_with_that_
 
 def updates(config) -> list[int]:
     """Critic updates made before each generator update."""
-    state, counts = new_state(config, DIGITS), [0]
-    for pause in train(config, DIGITS, state, never, log_every=1, evaluate_every=1):
-        if pause.state.step:
-            counts.append(state.critic_updates)
-    return [after - before for before, after in zip(counts, counts[1:], strict=False)]
+    state = new_state(config, DIGITS)
+    counts = [
+        pause.state.critic_updates
+        for pause in train(config, DIGITS, state, never, log_every=1, evaluate_every=1)
+    ]
+    return [after - before for before, after in itertools.pairwise(counts)]
 
 
 def test_the_warm_up_of_wgan_s_authors_is_two_fields():

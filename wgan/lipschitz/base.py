@@ -44,6 +44,11 @@ class LipschitzMethod(Component, family="lipschitz"):
         """The Lipschitz constant promised, in the Euclidean norm, or None."""
         return None
 
+    @property
+    def weight_limit(self) -> float | None:
+        """The size that no parameter of the critic exceeds, or None."""
+        return None
+
     def check(self, critic_norm: str) -> None:
         """Refuse a normalisation of the critic that the method cannot stand with.
 

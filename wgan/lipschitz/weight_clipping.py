@@ -28,6 +28,11 @@ class WeightClipping(LipschitzMethod):
 
     limit: float = setting(0.01, "c: half the side of the box that holds every parameter", above=0)
 
+    @property
+    def weight_limit(self) -> float:
+        """`limit`."""
+        return self.limit
+
     @torch.no_grad()
     def after_step(self, critic: nn.Module) -> None:
         """Project the parameters onto the box."""

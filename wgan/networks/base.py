@@ -30,7 +30,7 @@ class Network(Component, family="network"):
         raise NotImplementedError
 
     def critic_bound(self, shape: Shape) -> float:
-        """The critic's Lipschitz constant when every layer's is at most 1 and none is normalised."""
+        """The Lipschitz constant of a critic without normalisation whose layers' are at most 1."""
         return 1.0
 
     def generator(self, shape: Shape, noise_size: int) -> nn.Module:

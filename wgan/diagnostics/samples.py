@@ -1,0 +1,109 @@
+"""What diagnostics look at: generated samples from fixed noise, and fixed reals."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wgan.config import TrainConfig
+from wgan.data import Data, Images, as_float
+from wgan.random import stream
+from wgan.train import DTYPES, TrainState
+
+_CHUNK = 500
+
+
+@torch.no_grad()
+def generate(
+    config: TrainConfig, state: TrainState, count: int, data: Data | None = None
+) -> Tensor:
+    """`count` samples of the generator from the seed's fixed evaluation noise.
+
+    Batch norm uses its running statistics, so that a sample does not depend on its neighbours.
+    Where the configuration keeps a moving average of the generator, the average is sampled.
+
+    Args:
+        data: what a frozen generator draws from; a trained one needs none.
+
+    Returns:
+        float32, (count, C, H, W) in [-1, 1] or (count, d), on the training's device.
+    """
+    generator = state.generator if state.average is None else state.average
+    generator = copy.deepcopy(generator).eval()
+    rng = stream(config.seed, "evaluation", state.device)
+    assert data is not None or config.generator.trains
+    noise = config.generator.draw(
+        data,  # type: ignore[arg-type]
+        config.noise_size,
+        count,
+        rng,
+        DTYPES[config.precision],
+    )
+    return torch.cat([generator(part) for part in noise.split(_CHUNK)]).float()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Samples of equal counts with the critic's scores of them.
+
+    Attributes:
+        train, held_out, fake: shape (N, ...), in the training's number format.
+        train_scores, held_out_scores, fake_scores: shape (N,), without a graph.
+        batch_size: samples that were scored together.
+    """
+
+    train: Tensor
+    held_out: Tensor
+    fake: Tensor
+    train_scores: Tensor
+    held_out_scores: Tensor
+    fake_scores: Tensor
+    batch_size: int
+
+
+def see(config: TrainConfig, state: TrainState, data: Data, fake: Tensor, count: int) -> Seen:
+    """The critic's scores of training reals, held-out reals and fakes.
+
+    With batch norm in the critic a score depends on its whole batch: batches here are of one kind,
+    as in training.
+
+    Args:
+        fake: generated samples as `generate` makes them, at least one batch of them.
+        count: samples of each kind; fewer where the held-out split or `fake` has fewer.
+    """
+    dtype = DTYPES[config.precision]
+    rng = stream(config.seed, "evaluation:reals", state.device)
+    count = _sample_count(config, data, fake, count)
+    train = _reals(data, count, rng, held_out=False).to(dtype)
+    held_out = _reals(data, count, rng, held_out=True).to(dtype)
+    fake = fake[:count].to(dtype)
+    with torch.no_grad():
+        train_scores, held_out_scores, fake_scores = (
+            torch.cat([state.critic(part) for part in samples.split(config.batch_size)])
+            for samples in (train, held_out, fake)
+        )
+    return Seen(
+        train, held_out, fake, train_scores, held_out_scores, fake_scores, config.batch_size
+    )
+
+
+def _sample_count(config: TrainConfig, data: Data, fake: Tensor, count: int) -> int:
+    """As many as all sources have, in whole batches: batch norm then scores as it trains."""
+    available = min(count, len(fake))
+    if isinstance(data, Images):
+        available = min(available, len(data.held_out), len(data.train))
+    return max(
+        available // config.batch_size * config.batch_size, min(available, config.batch_size)
+    )
+
+
+def _reals(data: Data, count: int, rng: torch.Generator, *, held_out: bool) -> Tensor:
+    """`count` distinct reals: a fixed part, since a fresh draw would add noise to estimates."""
+    if isinstance(data, Images):
+        pixels = data.held_out if held_out else data.train
+        chosen = torch.randperm(len(pixels), generator=rng, device=rng.device)[:count]
+        return as_float(pixels[chosen.to(pixels.device)]).to(rng.device)
+    return data.held_out_batch(count, rng) if held_out else data.batch(count, rng)
