@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.files import FileError, Row, read_json, read_rows
+from bench.files import FileError, Row, read_json, read_profiles, read_rows
 from bench.lease import Observer
 from bench.records import CURVE_COLUMNS, RUN_COLUMNS, Records
 from bench.run_folder import RunFolder, Standing
@@ -42,6 +42,16 @@ _MORE_RUN_COLUMNS = {
 }
 _MORE_CURVE_COLUMNS = (
     "estimate_held_out_error",
+    "estimate_per_lipschitz",
+    "estimate_certified",
+    "critic_accuracy",
+    "critic_gap",
+    "critic_gap_held_out",
+    "fake_gradient_norm",
+    "lipschitz_ascent",
+    "lipschitz_upper_bound",
+    "weight_bimodality",
+    "weights_at_limit",
     "lipschitz_gradient",
     "lipschitz_ratio",
     "score_mean",
@@ -83,6 +93,7 @@ class RunRecord:
     environment: dict[str, Any] = field(default_factory=dict)
     frozen: dict[str, Any] = field(default_factory=dict)
     sample: bytes | None = None
+    profiles: dict[str, Row] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -97,7 +108,8 @@ def read_run(spec: RunSpec, folder: RunFolder, observer: Observer) -> RunRecord:
     protocol = _protocol_id(standing, folder)
     training, torn = read_rows(folder.train_rows)
     record.evaluations, also_torn = read_rows(folder.eval_rows(protocol))
-    record.notes += [f"{folder.path}: {note}" for note in (torn, also_torn) if note]
+    record.profiles, torn_profiles = read_profiles(folder.profiles)
+    record.notes += [f"{folder.path}: {note}" for note in (torn, also_torn, torn_profiles) if note]
     if protocol:
         record.protocol = _object(folder.protocol(protocol), record.notes)
     record.curve = merge_rows(training, record.evaluations)
@@ -138,6 +150,7 @@ def records(sweep: str, question: str, runs: Sequence[RunRecord], results: Path)
         samples={run.spec.run_id: run.sample for run in runs if run.sample is not None},
         folders={run.spec.run_id: run.folder.path.relative_to(results).as_posix() for run in known},
         notes=[note for run in runs for note in run.notes],
+        profiles={run.spec.run_id: run.profiles for run in runs if run.profiles},
     )
 
 

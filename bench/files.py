@@ -69,15 +69,26 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def finite_row(row: Mapping[str, Any]) -> Row:
-    """The row as JSON can hold it: numbers that are not finite are null, named in `nonfinite`."""
+    """The row as JSON can hold it: numbers that are not finite are null, named in `nonfinite`.
+
+    A list is named where any number in it, at any depth, was not finite.
+    """
     bad = [name for name, value in row.items() if not _finite(value)]
     if not bad:
         return dict(row)
-    return {**row, **dict.fromkeys(bad), "nonfinite": bad}
+    return {**row, **{name: _nulled(row[name]) for name in bad}, "nonfinite": bad}
 
 
 def _finite(value: object) -> bool:
+    if isinstance(value, list):
+        return all(map(_finite, value))
     return not isinstance(value, float) or math.isfinite(value)
+
+
+def _nulled(value: object) -> object:
+    if isinstance(value, list):
+        return [_nulled(part) for part in value]
+    return value if _finite(value) else None
 
 
 class RowFile:
@@ -140,6 +151,22 @@ def read_rows(path: Path) -> tuple[list[Row], str | None]:
     if unfinished:
         notes.append("its torn last line dropped")
     return rows, f"{path.name}: {', '.join(notes)}" if notes else None
+
+
+def read_profiles(path: Path) -> tuple[dict[str, Row], str | None]:
+    """The last whole profile of each name, and a note where lines were dropped."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return {}, None
+    found, bad = {}, 0
+    for line in filter(None, lines):
+        try:
+            row = json.loads(line)
+            found[str(row["profile"])] = row
+        except (ValueError, KeyError, TypeError):
+            bad += 1
+    return found, f"{path.name}: {bad} unreadable line(s) dropped" if bad else None
 
 
 def last_row(path: Path, reach: int = 4096) -> Row | None:

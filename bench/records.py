@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -62,11 +62,14 @@ class Records:
         sweep, question: the sweep's name and the question it asks.
         runs: one row per run of the sweep, finished or not; RUN_COLUMNS first, others may follow.
         curves: one row per run and step; CURVE_COLUMNS first, others may follow; NaN where a step
-        has no such figure. protocols: the distinct score protocols met, each the JSON of its
-        `protocol.json` (with `id`, `floor`, `baselines`). specs, environments: by run id, the
-        contents of `spec.json` and `env.json`. samples: by run id, the PNG bytes of the last sample
-        grid. folders: by run id, the run folder relative to the results folder. notes: sentences
-        about what was found damaged or recovered while reading.
+            has no such figure.
+        protocols: the distinct score protocols met, each the JSON of its `protocol.json` (with
+            `id`, `floor`, `baselines`).
+        specs, environments: by run id, the contents of `spec.json` and `env.json`.
+        samples: by run id, the PNG bytes of the last sample grid.
+        folders: by run id, the run folder relative to the results folder.
+        notes: sentences about what was found damaged or recovered while reading.
+        profiles: by run id and name, the last profile (`wgan.diagnostics.profiles`).
     """
 
     sweep: str
@@ -79,3 +82,4 @@ class Records:
     samples: dict[str, bytes]
     folders: dict[str, str]
     notes: list[str]
+    profiles: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.environment import differing
 from bench.files import RowFile
-from bench.run_folder import TRAIN_ROWS, RunFolder
+from bench.run_folder import PROFILE_ROWS, TRAIN_ROWS, RunFolder
 from bench.spec import RunSpec
 from wgan import checkpoint
 from wgan.data import Data
@@ -60,7 +60,7 @@ def begin(
         _check_numerics(path, extra.get("numerics", {}), numerics, allow_numerics, folder)
         folder.note(f"goes on from the checkpoint at step {state.step}")
         return Beginning(state, sizes, resumed=True)
-    _remove(folder, TRAIN_ROWS, "eval-*.jsonl", "protocol-*.json", "samples/*.png")
+    _remove(folder, TRAIN_ROWS, PROFILE_ROWS, "eval-*.jsonl", "protocol-*.json", "samples/*.png")
     folder.note("begins at step 0")
     return Beginning(new_state(spec.config, data, device), {}, resumed=False)
 

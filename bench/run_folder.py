@@ -6,6 +6,7 @@ env.json               where and with what it was trained
 train.jsonl            training rows
 eval-<protocol>.jsonl  scores and diagnostics, one row per evaluation
 protocol-<id>.json     how those scores were made
+profiles.jsonl         what an evaluation saw that is no single number, where it was asked for
 log.txt                what happened, in words
 samples/               a picture per evaluation
 checkpoints/           the last two; of a finished run, its last
@@ -30,6 +31,7 @@ FINAL_STATES = ("done", "diverged", "failed", "cancelled")
 STATES = ("pending", "queued", "running", "interrupted", *FINAL_STATES)
 
 TRAIN_ROWS = "train.jsonl"
+PROFILE_ROWS = "profiles.jsonl"
 _FORMAT = 1
 
 
@@ -84,6 +86,11 @@ class RunFolder:
         return self.path / TRAIN_ROWS
 
     @property
+    def profiles(self) -> Path:
+        """Profiles, one row for each name and evaluation."""
+        return self.path / PROFILE_ROWS
+
+    @property
     def cache(self) -> Path:
         """Statistics of real data, shared by all sweeps of a results folder."""
         return self.path.parent.parent / ".cache"
@@ -128,7 +135,7 @@ class RunFolder:
 
     def finish(self, run_id: str, state: str, **fields: Any) -> None:
         """Write state.json, the last word on a run, with the bytes that its rows must have."""
-        rows = (self.train_rows, *self.path.glob("eval-*.jsonl"))
+        rows = (self.train_rows, self.profiles, *self.path.glob("eval-*.jsonl"))
         content = {
             "format": _FORMAT,
             "run_id": run_id,

@@ -13,7 +13,7 @@ import torch
 from bench.dead_critic import dead_since
 from bench.environment import environment
 from bench.evaluate import Evaluator
-from bench.files import FileError, Row, read_json, read_rows, write_bytes, write_json
+from bench.files import FileError, Row, RowFile, read_json, read_rows, write_bytes, write_json
 from bench.lease import Lease, sweep_away
 from bench.resume import Beginning, begin, open_rows
 from bench.run_folder import RunFolder
@@ -22,7 +22,7 @@ from bench.spec import RunSpec
 from bench.stopping import StopRequest
 from wgan import checkpoint
 from wgan.data import Data
-from wgan.diagnostics import diagnose, generate
+from wgan.diagnostics import diagnose, generate, lipschitz_protocol, make_profile
 from wgan.train import TrainState, train
 
 KEPT_CHECKPOINTS = 2
@@ -94,11 +94,18 @@ class Session:
         if not beginning.resumed:
             self.environment["earlier"] = []
         write_json(self.folder.environment, self.environment)
-        write_json(self.folder.protocol(self.protocol_id), self.evaluator.protocol)
+        stated = {**self.evaluator.protocol, "diagnostics": self._diagnostics()}
+        write_json(self.folder.protocol(self.protocol_id), stated)
         (self.folder.path / "samples").mkdir(exist_ok=True)
         self.rows = open_rows(self.folder.train_rows, beginning)
         self.evaluations = open_rows(self.folder.eval_rows(self.protocol_id), beginning)
+        self.profiles = open_rows(self.folder.profiles, beginning)
         self._tell("training")
+
+    def _diagnostics(self) -> dict[str, Any]:
+        """How the critic is looked at: no part of the protocol's id, since it changes no score."""
+        looks = self.spec.evaluate.looks
+        return {"lipschitz": lipschitz_protocol(looks), "critic_gap_updates": looks.gap_updates}
 
     def go(self) -> None:
         """Train to the end, to a divergence, or to where somebody asks to stop."""
@@ -130,19 +137,23 @@ class Session:
             self._checkpoint()
             return self._finish("done", "")
         finally:
-            self.rows.close()
-            self.evaluations.close()
+            for file in self._files:
+                file.close()
+
+    @property
+    def _files(self) -> tuple[RowFile, ...]:
+        return (self.rows, self.evaluations, self.profiles)
 
     def _evaluate(self) -> str | None:
         """Score the generator and look at the critic; returns why the run has diverged, or None."""
         started = time.monotonic()
         self._tell("evaluating")
-        config, state = self.spec.config, self.state
-        fake = generate(config, state, self.spec.evaluate.samples)
+        config, state, asked = self.spec.config, self.state, self.spec.evaluate
+        fake = generate(config, state, asked.samples, self.data)
         if not bool(torch.isfinite(fake).all()):
             return f"generated samples were not finite at step {state.step}"
         scores = self.evaluator.score(fake)
-        seen = diagnose(config, state, self.data, fake)
+        seen = diagnose(config, state, self.data, fake, looks=asked.looks)
         row: Row = {
             "step": state.step,
             "images_seen": state.images_seen,
@@ -153,6 +164,16 @@ class Session:
         }
         self.lease.check()
         self.evaluations.append([row])
+        self.profiles.append(
+            [
+                {
+                    "step": state.step,
+                    "profile": name,
+                    **make_profile(name, config, state, self.data, fake),
+                }
+                for name in asked.profiles
+            ]
+        )
         write_bytes(self.folder.sample(state.step), picture(fake, self.data), sync=False)
         watched = {**scores, "estimate_held_out": seen["estimate_held_out"]}
         bad = [name for name, value in watched.items() if not math.isfinite(value)]
@@ -161,10 +182,10 @@ class Session:
     def _checkpoint(self) -> None:
         """Keep the state, after the rows that it stands for are safely on the disk."""
         self.lease.check()
-        self.rows.sync()
-        self.evaluations.sync()
+        for file in self._files:
+            file.sync()
         extra = {
-            "sizes": {file.path.name: file.size for file in (self.rows, self.evaluations)},
+            "sizes": {file.path.name: file.size for file in self._files},
             "protocol": self.protocol_id,
             "numerics": self.environment["numerics"],
         }
@@ -179,8 +200,8 @@ class Session:
 
     def _finish(self, state: str, reason: str) -> None:
         """Write the last word; of a finished run the last checkpoint alone is kept."""
-        self.rows.sync()
-        self.evaluations.sync()
+        for file in self._files:
+            file.sync()
         rows, _ = read_rows(self.evaluations.path)
         dead = dead_since(rows, self._quality, self.evaluator.floor_quality)
         if state == "done":

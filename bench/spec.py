@@ -9,10 +9,12 @@ from typing import Any
 
 from wgan.components import ConfigError, UnknownName, build, check_settings, setting
 from wgan.config import TrainConfig
+from wgan.diagnostics import PROFILES, Looks
 
 IMAGE_METRICS = ("fid", "kid", "inception_score", "precision_recall")
 DENSITY_METRICS = ("exact_w1", "modes")
 EXTRACTORS = ("auto", "digits_cnn", "inception")
+_LISTS = {"metrics", "profiles"}
 
 
 @dataclass(frozen=True)
@@ -35,33 +37,50 @@ class EvaluateSpec:
     inception_weights: str = setting(
         "", "path of torch-fidelity's Inception weights; empty: its own download"
     )
+    ascent_steps: int = setting(
+        0, "gradient-ascent steps of the measured Lipschitz constant; 0: none", unit="steps", low=0
+    )
+    gap_updates: int = setting(
+        0, "critic updates of the critic-optimality gap; 0: none", unit="updates", low=0
+    )
+    upper_bound: bool = setting(False, "whether the product of the layers' norms is computed")
+    require_bound: bool = setting(
+        False, "whether a run whose critic promises no Lipschitz constant is refused"
+    )
+    profiles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_settings(self)
+        for profile in self.profiles:
+            if profile not in PROFILES:
+                raise UnknownName(("profiles",), "profile", profile, PROFILES)
         for metric in self.metrics:
             if metric not in IMAGE_METRICS + DENSITY_METRICS:
                 raise UnknownName(("metrics",), "metric", metric, IMAGE_METRICS + DENSITY_METRICS)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> EvaluateSpec:
-        """From plain values; `metrics` is a list of names.
+        """From plain values; `metrics` and `profiles` are lists of names.
 
         Raises:
             ConfigError: an unknown field or a value that is not allowed.
         """
         values = dict(plain) if isinstance(plain, Mapping) else plain
-        if isinstance(values, dict) and "metrics" in values:
-            metrics = values["metrics"]
-            if not isinstance(metrics, list | tuple):
-                raise ConfigError(
-                    ("metrics",), f"{metrics!r} is not allowed: must be a list of metrics"
-                )
-            values["metrics"] = tuple(metrics)
+        for name in _LISTS & set(values) if isinstance(values, dict) else ():
+            names = values[name]
+            if not isinstance(names, list | tuple):
+                raise ConfigError((name,), f"{names!r} is not allowed: must be a list of {name}")
+            values[name] = tuple(names)
         return build(cls, values)
 
     def to_plain(self) -> dict[str, Any]:
         """The inverse of `from_plain`."""
-        return {**asdict(self), "metrics": list(self.metrics)}
+        return {**asdict(self), **{name: list(getattr(self, name)) for name in sorted(_LISTS)}}
+
+    @property
+    def looks(self) -> Looks:
+        """What diagnostics look at beyond the cheap figures."""
+        return Looks(self.ascent_steps, self.gap_updates, self.upper_bound)
 
 
 @dataclass(frozen=True)

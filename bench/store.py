@@ -19,6 +19,7 @@ from bench.lease import Observer
 from bench.records import Records
 from bench.run_folder import FINAL_STATES, STATES, RunFolder, Standing
 from bench.spec import RunSpec
+from wgan.components import ConfigError
 
 __all__ = ["ACTIONS", "FINAL_STATES", "STATES", "Planned", "Store", "StoreError"]
 
@@ -239,7 +240,7 @@ def _refusal(spec: RunSpec, folder: RunFolder) -> str | None:
     except FileError as error:
         damage = str(error)
     else:
-        differences = _differences(stands, spec.to_plain())
+        differences = _differences(_in_today_s_words(stands), spec.to_plain())
         if not differences:
             return None
         if stands.get("run_id") != spec.run_id:
@@ -255,6 +256,14 @@ def _refusal(spec: RunSpec, folder: RunFolder) -> str | None:
         f"{damage}, so that nobody can say what was trained there; move the folder away to train "
         f"it again"
     )
+
+
+def _in_today_s_words(stands: dict[str, Any]) -> dict[str, Any]:
+    """A frozen specification with the fields that were added since, at the old behaviour."""
+    try:
+        return RunSpec.from_plain(stands).to_plain()
+    except ConfigError:
+        return stands
 
 
 def _differences(stands: Any, asked: Any, path: tuple[str, ...] = ()) -> list[str]:

@@ -209,3 +209,22 @@ def test_a_report_is_told_of_a_run_that_the_plan_refuses(results: Path) -> None:
     asked = dataclasses.replace(tiny(), evaluate=EvaluateSpec(every=30, samples=60))
     (note,) = Store(results, "s").collect([asked]).notes
     assert "evaluate.samples is 50 there, 60 is asked for" in note
+
+
+def test_a_specification_from_before_a_field_existed_is_the_same_run(
+    results: Path,
+) -> None:
+    """A field that is added later, at its neutral value, refuses no result that stands."""
+    store = Store(results, "s")
+    path = RunFolder(store.run_folder(tiny())).spec
+    plain = json.loads(path.read_text())
+    for name in ("generator", "generator_optimizer", "learning_rate", "warm_up_steps", "ema"):
+        del plain["config"][name]
+    for name in ("ascent_steps", "gap_updates", "profiles"):
+        del plain["evaluate"][name]
+    path.write_text(json.dumps(plain))
+    assert store.plan([tiny()])[0].action == "keep"
+    asked = dataclasses.replace(tiny().evaluate, gap_updates=5)
+    (planned,) = store.plan([tiny(evaluate=asked)])
+    assert planned.action == "refuse"
+    assert "evaluate.gap_updates is 0 there, 5 is asked for" in planned.reason

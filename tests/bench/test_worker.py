@@ -92,10 +92,10 @@ def test_an_exception_ends_its_run_alone_with_its_traceback(
 ) -> None:
     honest = session.diagnose
 
-    def broken(config: Any, state: Any, *rest: Any) -> dict[str, float]:
+    def broken(config: Any, state: Any, *rest: Any, **looks: Any) -> dict[str, float]:
         if config.seed == 0 and state.step == 30:
             raise RuntimeError("a bug of ours")
-        return honest(config, state, *rest)
+        return honest(config, state, *rest, **looks)
 
     monkeypatch.setattr(session, "diagnose", broken)
     paths = frozen(tmp_path, tiny(seed=0), tiny(seed=1))
@@ -192,8 +192,8 @@ def test_a_dead_critic_is_written_to_the_state(
 ) -> None:
     honest = session.diagnose
 
-    def blind(*arguments: Any) -> dict[str, float]:
-        return {**honest(*arguments), "score_std": 0.0}
+    def blind(*arguments: Any, **looks: Any) -> dict[str, float]:
+        return {**honest(*arguments, **looks), "score_std": 0.0}
 
     monkeypatch.setattr(session, "diagnose", blind)
     spec = tiny(steps=90)
