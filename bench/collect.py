@@ -44,6 +44,7 @@ _MORE_CURVE_COLUMNS = (
     "estimate_held_out_error",
     "estimate_per_lipschitz",
     "estimate_certified",
+    "known_w1",
     "critic_accuracy",
     "critic_gap",
     "critic_gap_held_out",

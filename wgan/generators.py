@@ -31,6 +31,10 @@ class GeneratorKind(Component, family="generator"):
             ConfigError: with what could.
         """
 
+    def known_w1(self, data: Data) -> float | None:
+        """The exact W1 between `data` and the fakes, or None where it is not known."""
+        return None
+
     def build(self, network: Network, shape: Shape, noise_size: int) -> nn.Module:
         """The generator, its weights not yet initialised."""
         raise NotImplementedError
@@ -96,6 +100,12 @@ class Frozen(GeneratorKind):
                 f"'counterpart' is not allowed with the dataset {dataset.name}, which is no pair: "
                 f"use noisy_data or shifted_data, or one of {', '.join(_pairs())}",
             )
+
+    def known_w1(self, data: Data) -> float | None:
+        """|shift| for a shifted copy (W1 >= ||E x - E y||, met by the shift itself); a pair's own."""
+        if self.fakes == "shifted_data":
+            return abs(self.shift)
+        return getattr(data, "w1", None) if self.fakes == "counterpart" else None
 
     def build(self, network: Network, shape: Shape, noise_size: int) -> nn.Module:
         """The identity: what is drawn is already the fake."""

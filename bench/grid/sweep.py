@@ -17,6 +17,7 @@ from bench.evaluate import EvaluateError, chosen_metrics
 from bench.grid.drafts import configuration, drafts, recipe_of, unique
 from bench.grid.exclusions import Excluded, exclude, read_rules
 from bench.grid.labels import label_all
+from bench.grid.looks import check_looks
 from bench.grid.overrides import Overrides, parse_overrides
 from bench.grid.selection import select
 from bench.grid.settings import FIELDS, as_mapping, flow, nearest, sentence, short
@@ -95,6 +96,7 @@ def load(path: Path, overrides: Sequence[str] = (), only: Sequence[str] = ()) ->
     first = unique(source, kept, configs, merge=bool(sets))
     settings = [(recipe_of(kept[index]), configs[index]) for index in first]
     _check_metrics(source, sets, evaluate, [config.dataset for _, config in settings])
+    check_looks(source, sets, evaluate, [config for _, config in settings])
     runs = [
         RunSpec(
             sweep=name,

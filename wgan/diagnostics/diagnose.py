@@ -59,7 +59,8 @@ def diagnose(
         error over 20 blocks of samples; `critic_accuracy`, the share of held-out reals and fakes on
         the right side of the best threshold, 1/2 to 1; `score_mean` and `score_std` over both;
         `fake_gradient_norm`, the mean length of the gradient of a fake's own generator loss: what
-        reaches the generator; `lipschitz_gradient`, `lipschitz_ratio`, `lipschitz_ascent` and
+        reaches the generator; `known_w1`, the exact W1 of data and fakes, only against a frozen
+        generator whose is known; `lipschitz_gradient`, `lipschitz_ratio`, `lipschitz_ascent` and
         `lipschitz_lower_bound` (see `wgan.diagnostics.slopes`); `estimate_per_lipschitz`, the
         held-out estimate over that measured constant, which bounds nothing, since the constant is
         itself only bounded from below; `lipschitz_upper_bound`, the product of operator norms, and
@@ -83,6 +84,9 @@ def diagnose(
         "score_std": both.std().item(),
         "fake_gradient_norm": _fake_gradient_norm(config, state, seen),
     }
+    known_w1 = config.generator.known_w1(data)
+    if known_w1 is not None:
+        figures["known_w1"] = known_w1
     figures |= _slopes(config, state, seen, looks)
     figures["estimate_per_lipschitz"] = _over(estimate, figures["lipschitz_lower_bound"])
     if looks.upper_bound:
