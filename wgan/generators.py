@@ -102,7 +102,7 @@ class Frozen(GeneratorKind):
             )
 
     def known_w1(self, data: Data) -> float | None:
-        """|shift| for a shifted copy (W1 >= ||E x - E y||, met by the shift itself); a pair's own."""
+        """|shift| for a shifted copy (W1 >= ||E x - E y||, met by the shift); a pair's own."""
         if self.fakes == "shifted_data":
             return abs(self.shift)
         return getattr(data, "w1", None) if self.fakes == "counterpart" else None

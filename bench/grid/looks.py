@@ -28,8 +28,8 @@ def check_looks(
                 source,
                 sets,
                 "profiles",
-                f"'value_surface' does not fit the dataset {config.dataset}, whose samples have the "
-                f"shape {config.dataset.shape}: it is drawn over the plane, for shape (2,) only",
+                f"'value_surface' does not fit the dataset {config.dataset} of shape "
+                f"{config.dataset.shape}: it is drawn over the plane, for shape (2,) only",
             )
 
 

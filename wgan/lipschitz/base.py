@@ -1,6 +1,6 @@
-"""The contract of a Lipschitz method: a frozen dataclass of scalars with three hooks.
+"""The contract of a Lipschitz method: a frozen dataclass of scalars with three hooks and a check.
 
-Each hook does nothing unless overridden.
+Each does nothing unless overridden.
 
 Write one in a file of its own in this folder: subclass `LipschitzMethod`, give it a `name` equal to
 the file's, override what it needs. It is then found by sweep files, listed by the command line and
@@ -29,7 +29,7 @@ class LipschitzMethod(Component, family="lipschitz"):
     """
 
     packable: ClassVar[bool] = False  # whether many seeds may train as one stacked model
-    normalises_layers: ClassVar[bool] = False  # whether `wrap` rebuilds each layer
+    normalises_layers: ClassVar[bool] = False  # whether `wrap` gives each layer another weight
     voids_bounds: ClassVar[bool] = False  # whether other methods' promises are lost beside it
 
     every: int = setting(
@@ -50,10 +50,13 @@ class LipschitzMethod(Component, family="lipschitz"):
         return None
 
     def check(self, critic_norm: str) -> None:
-        """Refuse a normalisation of the critic that the method cannot stand with.
+        """Refuse a normalisation between the critic's layers that the method cannot stand.
+
+        Args:
+            critic_norm: "none", "batch", "layer", "instance" or "group".
 
         Raises:
-            ConfigError: with those that it can.
+            ConfigError: with the path ("critic_norm",) and the reason.
         """
 
     def wrap(self, critic: nn.Module) -> nn.Module:

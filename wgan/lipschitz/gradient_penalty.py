@@ -1,5 +1,9 @@
-"""Gradient penalty: the critic's gradient norm is pulled to a target between real and fake."""
+"""Gradient penalty: the critic's gradient norm is pulled to a target.
 
+The tools here serve every method that looks at the critic's gradient.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,8 +24,10 @@ class GradientPenalty(LipschitzMethod):
     max(0, ||grad f(x^)|| - target), which is WGAN-LP (Petzka et al. 2018, arXiv:1709.08894,
     equation 8).
 
-    A penalty promises no bound: it holds on average, on the lines between samples, and not
-    elsewhere.
+    With `at` "real" or "fake" x^ is a sample of that batch itself, and with "both" the mean is over
+    the 2N samples of the two; no random number is then drawn.
+
+    A penalty promises no bound: it holds on average, where it was taken, and not elsewhere.
     """
 
     name: ClassVar[str] = "gradient_penalty"
@@ -35,28 +41,57 @@ class GradientPenalty(LipschitzMethod):
         "which side of the target is punished: both, or only above it",
         choices=("two", "one"),
     )
+    at: str = setting(
+        "interpolates",
+        "where the gradient is taken: between real and fake, or at the samples themselves",
+        choices=("interpolates", "real", "fake", "both"),
+        neutral="interpolates",
+    )
 
     def penalty(
         self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator
     ) -> Tensor:
         """The penalty of this batch, a scalar; its graph reaches the critic's parameters."""
-        # One mixing weight per pair: a weight per pixel would leave the line between the two
-        # samples.
-        mix = torch.rand(len(real), generator=rng, device=real.device, dtype=real.dtype)
-        mix = mix.view(-1, *[1] * (real.dim() - 1))
-        between = (mix * real + (1 - mix) * fake).requires_grad_()
+        norms = [gradient_norms(critic, points) for points in self._points(real, fake, rng)]
+        return self.weight * excess_cost(torch.cat(norms), self.target, self.sides)
 
-        excess = gradient_norms(critic, between) - self.target
-        if self.sides == "one":
-            excess = excess.clamp(min=0)
-        return self.weight * excess.square().mean()
+    def _points(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        """The points to take the gradient at, in batches of one kind, as the critic is trained."""
+        if self.at == "interpolates":
+            mix = uniform_per_sample(real, rng)
+            yield mix * real + (1 - mix) * fake
+        if self.at in ("real", "both"):
+            yield real
+        if self.at in ("fake", "both"):
+            yield fake
 
 
 def gradient_norms(critic: nn.Module, points: Tensor) -> Tensor:
-    """||grad f(x)||_2 at each point, over all its coordinates, shape (N,); differentiable.
+    """||grad f(x)||_2 at each point, over all its coordinates, shape (N,).
 
-    `points`: (N, ...), requiring grad.
+    Differentiable in the critic's parameters, not in the points.
+
+    Args:
+        points: (N, ...); left as they are.
     """
+    points = points.detach().requires_grad_()
     (gradients,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
     norms: Tensor = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
     return norms
+
+
+def excess_cost(norms: Tensor, target: float, sides: str) -> Tensor:
+    """mean((norm - target)^2), a scalar; with `sides` "one" only over norms above the target."""
+    excess = norms - target
+    if sides == "one":
+        excess = excess.clamp(min=0)
+    return excess.square().mean()
+
+
+def uniform_per_sample(batch: Tensor, rng: torch.Generator) -> Tensor:
+    """U[0, 1], one for each sample, shape (N, 1, ...) to go with a batch (N, ...).
+
+    One for each pixel would leave the line between two samples.
+    """
+    drawn = torch.rand(len(batch), generator=rng, device=batch.device, dtype=batch.dtype)
+    return drawn.view(-1, *[1] * (batch.dim() - 1))

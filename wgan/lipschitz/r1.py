@@ -1,0 +1,33 @@
+"""R1: a zero-centred gradient penalty on real samples."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from wgan.components import setting
+from wgan.lipschitz.base import LipschitzMethod
+from wgan.lipschitz.gradient_penalty import gradient_norms
+
+
+@dataclass(frozen=True)
+class R1(LipschitzMethod):
+    """weight / 2 * mean(||grad f(x)||^2) over the reals x.
+
+    The half is the paper's. The authors' code (LMescheder/GAN_stability) leaves it out and
+    multiplies by `reg_param`, 10 by default, which is a `weight` of 20 here.
+
+    It pulls the slope to 0 at the data, not to 1, and promises no bound.
+    """
+
+    name: ClassVar[str] = "r1"
+    reference: ClassVar[str] = "Mescheder et al. 2018, arXiv:1801.04406, equation 9"
+
+    weight: float = setting(10.0, "gamma: twice the penalty's weight in the critic's loss", low=0)
+
+    def penalty(
+        self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator
+    ) -> Tensor:
+        """The penalty of this batch, a scalar; its graph reaches the critic's parameters."""
+        return self.weight / 2 * gradient_norms(critic, real).square().mean()
