@@ -153,7 +153,7 @@ class Session:
         if not bool(torch.isfinite(fake).all()):
             return f"generated samples were not finite at step {state.step}"
         scores = self.evaluator.score(fake)
-        seen = diagnose(config, state, self.data, fake, looks=asked.looks)
+        seen = diagnose(config, state, self.data, fake, asked.critic_samples, asked.looks)
         row: Row = {
             "step": state.step,
             "images_seen": state.images_seen,
@@ -169,7 +169,7 @@ class Session:
                 {
                     "step": state.step,
                     "profile": name,
-                    **make_profile(name, config, state, self.data, fake),
+                    **make_profile(name, config, state, self.data, fake, asked.critic_samples),
                 }
                 for name in asked.profiles
             ]

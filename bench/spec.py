@@ -37,6 +37,12 @@ class EvaluateSpec:
     inception_weights: str = setting(
         "", "path of torch-fidelity's Inception weights; empty: its own download"
     )
+    critic_samples: int = setting(
+        1000,
+        "samples of each kind that the critic scores; fewer where there are fewer",
+        unit="samples",
+        low=2,
+    )
     ascent_steps: int = setting(
         0, "gradient-ascent steps of the measured Lipschitz constant; 0: none", unit="steps", low=0
     )

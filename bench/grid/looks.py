@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from bench.grid.overrides import Overrides
+from bench.grid.settings import flow
 from bench.grid.source import Keys, Source, SweepError
 from bench.spec import EvaluateSpec
 from wgan.config import TrainConfig
@@ -51,13 +52,23 @@ def _no_bound(config: TrainConfig) -> str:
 
 
 def _promising() -> Iterator[str]:
-    """The methods with a bound, and the one setting that earns it where the default has none."""
-    for name, made in sorted(LipschitzMethod.registry.items()):
-        if LipschitzMethod.from_plain(name).bound is not None:
-            yield name
-            continue
-        for item in dataclasses.fields(made):
-            for choice in item.metadata["range"].choices or ():
-                chosen = LipschitzMethod.from_plain({name: {item.name: choice}})
-                if chosen.bound is not None:
-                    yield f"{name}: {{{item.name}: {choice}}}"
+    for name in sorted(LipschitzMethod.registry):
+        for settings, _ in promises(LipschitzMethod.named(name)):
+            yield f"{name}: {flow(settings)}" if settings else name
+
+
+def promises(made: type[LipschitzMethod]) -> list[tuple[dict[str, str], float]]:
+    """The Lipschitz constants that a method promises for a layer, each with what earns it.
+
+    The settings are empty where the defaults earn it; else the one choice of a field that does.
+    """
+    choices = [
+        {item.name: choice}
+        for item in dataclasses.fields(made)
+        for choice in item.metadata["range"].choices or ()
+    ]
+    default = made().bound
+    if default is not None:
+        return [({}, default)]
+    bounds = [(settings, made(**settings).bound) for settings in choices]
+    return [(settings, bound) for settings, bound in bounds if bound is not None]

@@ -10,11 +10,15 @@ from typing import Any
 import click
 
 from bench.evaluate import COLUMNS
+from bench.grid.looks import promises
 from bench.grid.settings import FAMILIES, flow, unknown
 from bench.spec import DENSITY_METRICS, IMAGE_METRICS, EvaluateSpec
 from bench.verbs.show import say, show_json
 from wgan.components import Component, plain_settings
 from wgan.config import TrainConfig
+from wgan.diagnostics import PROFILES
+from wgan.lipschitz import LipschitzMethod
+from wgan.losses import Loss
 from wgan.recipes import RECIPES
 
 _METRICS = {
@@ -66,8 +70,11 @@ def _family(family: str) -> Callable[[], Iterator[dict[str, Any]]]:
 
 
 def _extra(family: str, cls: type[Component]) -> dict[str, Any]:
-    if family == "lipschitz":
-        return {"bound": getattr(cls(), "bound", None)}
+    if issubclass(cls, LipschitzMethod):
+        found = [{"bound": bound, "with": settings} for settings, bound in promises(cls)]
+        return {"promises": found}
+    if issubclass(cls, Loss):
+        return {"distance": cls.distance_name, "bounds": cls.bounds}
     if family == "dataset":
         return {"shape": list(getattr(cls(), "shape", ()))}
     return {}
@@ -104,6 +111,11 @@ def _metrics() -> Iterator[dict[str, Any]]:
         }
 
 
+def _profiles() -> Iterator[dict[str, Any]]:
+    for name, make in PROFILES.items():
+        yield {"name": name, "about": (inspect.getdoc(make) or "").split("\n\n")[0]}
+
+
 def _fields() -> Iterator[dict[str, Any]]:
     parts = (("", TrainConfig()), ("evaluate.", EvaluateSpec()))
     for section, instance in parts:
@@ -120,8 +132,10 @@ KINDS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "losses": _family("loss"),
     "optimizers": _family("optimizer"),
     "networks": _family("network"),
+    "generators": _family("generator"),
     "datasets": _family("dataset"),
     "metrics": _metrics,
+    "profiles": _profiles,
     "fields": _fields,
 }
 
@@ -133,9 +147,14 @@ def _spell(entry: dict[str, Any]) -> str:
     lines += [f"  {entry['about']}"] if entry.get("about") else []
     lines += [f"  source: {entry['source']}"] if entry.get("source") else []
     lines += [f"  shape: {tuple(entry['shape'])}"] if "shape" in entry else []
-    if "bound" in entry:
-        promised = entry["bound"]
-        lines.append(f"  promised Lipschitz constant: {'none' if promised is None else promised}")
+    if "promises" in entry:
+        promised = [
+            f"{item['bound']:g}" + (f" with {flow(item['with'])}" if item["with"] else "")
+            for item in entry["promises"]
+        ]
+        lines.append(f"  promised Lipschitz constant: {', '.join(promised) or 'none'}")
+    if "distance" in entry:
+        lines.append(f"  estimates: {entry['distance']}; {entry['bounds']}")
     if "columns" in entry:
         lines.append(f"  for {entry['for']}; columns: {', '.join(entry['columns'])}")
     for name, value in entry.get("settings", {}).items():

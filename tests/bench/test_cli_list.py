@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from bench.cli import main
 from bench.grid.settings import FAMILIES
 from bench.spec import DENSITY_METRICS, IMAGE_METRICS
+from wgan.diagnostics import PROFILES
 from wgan.recipes import RECIPES
 
 KINDS = {
@@ -16,6 +17,7 @@ KINDS = {
     "losses": "loss",
     "optimizers": "optimizer",
     "networks": "network",
+    "generators": "generator",
     "datasets": "dataset",
 }
 
@@ -60,6 +62,28 @@ def test_metrics_are_listed_with_their_columns():
     entries = json.loads(listed("metrics", "--json"))
     assert [entry["name"] for entry in entries] == [*IMAGE_METRICS, *DENSITY_METRICS]
     assert all(entry["about"] and entry["columns"] for entry in entries)
+
+
+def test_methods_tell_what_they_promise_and_losses_what_they_estimate():
+    methods = {entry["name"]: entry for entry in json.loads(listed("methods", "--json"))}
+    for name, cls in FAMILIES["lipschitz"].registry.items():
+        for promise in methods[name]["promises"]:
+            assert cls(**promise["with"]).bound == promise["bound"]
+    assert methods["gradient_penalty"]["promises"] == []
+    losses = {entry["name"]: entry for entry in json.loads(listed("losses", "--json"))}
+    for name, cls in FAMILIES["loss"].registry.items():
+        assert (losses[name]["distance"], losses[name]["bounds"]) == (
+            cls.distance_name,
+            cls.bounds,
+        )
+    assert "  promised Lipschitz constant: none\n" in listed("methods")
+    assert "  estimates: W1; W1 >= E f(real) - E f(fake)" in listed("losses")
+
+
+def test_profiles_are_listed_with_what_they_show():
+    entries = {entry["name"]: entry["about"] for entry in json.loads(listed("profiles", "--json"))}
+    assert entries.keys() == PROFILES.keys()
+    assert all(entries.values())
 
 
 def test_without_a_kind_everything_is_named():
