@@ -73,8 +73,8 @@ class ResNet(Network):
 
     name: ClassVar[str] = "resnet"
     reference: ClassVar[str] = (
-        "Miyato et al. 2018, arXiv:1802.05957, appendix B.4, Tables 4 and 5; "
-        "Gulrajani et al. 2017, arXiv:1704.00028, appendix C"
+        "Miyato et al. 2018, arXiv:1802.05957, Tables 4 and 5; "
+        "Gulrajani et al. 2017, arXiv:1704.00028, the CIFAR-10 ResNet and its code"
     )
 
     width: int = setting(

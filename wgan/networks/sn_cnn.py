@@ -33,7 +33,7 @@ class StandardCNN(Network):
     """
 
     name: ClassVar[str] = "sn_cnn"
-    reference: ClassVar[str] = "Miyato et al. 2018, arXiv:1802.05957, appendix B.4, Table 3"
+    reference: ClassVar[str] = "Miyato et al. 2018, arXiv:1802.05957, Table 3"
 
     width: int = setting(64, "channels of the layer next to the image", unit="channels", low=1)
 
