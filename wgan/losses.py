@@ -1,8 +1,8 @@
 """Losses: pure functions on vectors of scores, shape (N,). The critic is high on real.
 
 Each loss also says what it estimates: `distance` is the divergence that the critic's loss bounds
-from below, without any penalty. It is positive when the critic works and zero when it cannot tell
-real from fake.
+from below, without any penalty. It is positive when the critic works, zero when it cannot tell real
+from fake and says so as well as it can, and negative when it is wrong.
 """
 
 from __future__ import annotations
@@ -154,3 +154,78 @@ class Hinge(Loss):
     def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """1 minus half the critic's loss."""
         return 1 - self.critic_loss(real_scores, fake_scores) / 2
+
+
+@dataclass(frozen=True)
+class LeastSquares(Loss):
+    """Critic: E (f(real) - 1)^2 + E f(fake)^2. Generator: E (f(fake) - 1)^2.
+
+    The labels are the paper's second choice, a = 0 for fake and b = c = 1 for real. It halves every
+    mean; here the halves are left out, so that a penalty beside this loss weighs half as much.
+
+    With densities p of real and q of fake the best critic is p / (p + q) and its loss the integral
+    of p q / (p + q). Since (p - q)^2 = (p + q)^2 - 4 p q, 2 minus four times that is the triangular
+    discrimination: the integral of (p - q)^2 / (p + q), between 0 and 2 (Topsoe 2000). With the
+    paper's halves it would be 2 minus eight times. A critic that cannot tell scores 1/2.
+    """
+
+    name: ClassVar[str] = "least_squares"
+    reference: ClassVar[str] = "Mao et al. 2016, arXiv:1611.04076, equations 2 and 9"
+    distance_name: ClassVar[str] = "triangular discrimination"
+    bounds: ClassVar[str] = "triangular discrimination >= 2 - 4 critic loss; at most 2"
+
+    def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """The squared distances from the labels 1 and 0."""
+        check_scores(real_scores, fake_scores)
+        return (real_scores - 1).square().mean() + fake_scores.square().mean()
+
+    def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
+        """The squared distance of the fakes from the label of reals."""
+        check_scores(fake_scores)
+        return (fake_scores - 1).square().mean()
+
+    def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """2 minus four times the critic's loss."""
+        return 2 - 4 * self.critic_loss(real_scores, fake_scores)
+
+
+@dataclass(frozen=True)
+class Relativistic(Loss):
+    """Relativistic pairing: critic E softplus(f(fake) - f(real)), generator with the signs turned.
+
+    The i-th real and the i-th fake are a pair: the critic tells which of the two is real. Let p and
+    q be the densities of real and fake. The loss is the cross-entropy of telling pairs drawn from p
+    and q from the same pairs in the other order, by the logit f(x) - f(y). Over all logits the best
+    is log p(x)/q(x) - log p(y)/q(y), which f = log p/q reaches, and log 2 minus its loss is the
+    Jensen-Shannon divergence between the pairs in either order, JS(p x q, q x p). That is at least
+    JS(p, q): whoever sees a pair sees either half.
+    """
+
+    name: ClassVar[str] = "relativistic"
+    reference: ClassVar[str] = (
+        "Jolicoeur-Martineau 2018, arXiv:1807.00734, section 4.1 (RSGAN); "
+        "Huang et al. 2024, arXiv:2501.05441, section 2 (RpGAN)"
+    )
+    distance_name: ClassVar[str] = "JS of pairs"
+    bounds: ClassVar[str] = "JS(real x fake, fake x real) >= log 2 - critic loss; at most log 2"
+    needs_real: ClassVar[bool] = True
+
+    def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """-E log sigmoid(f(real) - f(fake)) over the pairs of the batch."""
+        check_scores(real_scores, fake_scores)
+        if real_scores.shape != fake_scores.shape:
+            raise ValueError(
+                f"{len(real_scores)} real and {len(fake_scores)} fake scores make no pairs"
+            )
+        return F.softplus(fake_scores - real_scores).mean()
+
+    def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
+        """-E log sigmoid(f(fake) - f(real)): the critic's loss with the two exchanged."""
+        check_scores(fake_scores)
+        if real_scores is None:
+            raise ValueError("the relativistic generator's loss needs the scores of reals")
+        return self.critic_loss(fake_scores, real_scores)
+
+    def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """Log 2 minus the critic's loss, in nats."""
+        return math.log(2) - self.critic_loss(real_scores, fake_scores)

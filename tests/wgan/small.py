@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -103,6 +104,34 @@ def without_times(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def registered(family: type[Component]) -> list[Any]:
     """Every component of a family as a parameter of a test, its defaults taken."""
     return [chosen for _, chosen in sorted(family.registry.items())]
+
+
+def another(value: object, item: dataclasses.Field[Any]) -> object:
+    """Some other allowed value of a field."""
+    allowed = item.metadata["range"]
+    if allowed.choices is not None:
+        return next(choice for choice in allowed.choices if choice != value)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    return next(
+        other for other in (value / 2, value + 0.25) if allowed.holds(other) and other != value
+    )
+
+
+# What a field cannot be changed without.
+_BESIDE = {("sgd", "nesterov"): {"momentum": 0.5}}
+
+
+def changed_singly(made: type[Component]) -> dict[str, Any]:
+    """For each field of a component the component with that field changed."""
+    return {
+        item.name: made(
+            **{item.name: another(item.default, item), **_BESIDE.get((made.name, item.name), {})}
+        )
+        for item in dataclasses.fields(made)
+    }
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import time
-from typing import ClassVar
 
 import pytest
 import torch
@@ -18,7 +17,6 @@ from small import (
     never,
     same,
     small,
-    unregistered_after,
     without_times,
 )
 from torch.nn import functional as F
@@ -26,7 +24,6 @@ from torch.nn import functional as F
 import wgan.train
 from wgan.data import as_float
 from wgan.diagnostics import diagnose, generate
-from wgan.losses import Loss
 from wgan.random import stream
 from wgan.train import Pause, new_state, train
 
@@ -323,32 +320,7 @@ def test_a_sound_training_is_not_called_diverged(recipe):
 # A loss that needs reals in the generator's step.
 
 
-@pytest.fixture
-def relativistic():
-    """Jolicoeur-Martineau 2018 (arXiv:1807.00734), section 4.1: the paired relativistic standard
-    GAN.
-    """
-    with unregistered_after(Loss):
-
-        class Relativistic(Loss):
-            name: ClassVar[str] = "relativistic"
-            distance_name: ClassVar[str] = "paired"
-            bounds: ClassVar[str] = "none"
-            needs_real: ClassVar[bool] = True
-
-            def critic_loss(self, real_scores, fake_scores):
-                return -F.logsigmoid(real_scores - fake_scores).mean()
-
-            def generator_loss(self, fake_scores, real_scores=None):
-                return -F.logsigmoid(fake_scores - real_scores).mean()
-
-            def distance(self, real_scores, fake_scores):
-                return math.log(2) - self.critic_loss(real_scores, fake_scores)
-
-        yield Relativistic
-
-
-def test_a_loss_that_needs_reals_gets_them_in_the_generators_step(relativistic):
+def test_a_loss_that_needs_reals_gets_them_in_the_generators_step():
     config = small(
         loss="relativistic", optimizer={"adam": {}}, critic_steps=2, steps=6, precision="float64"
     )

@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from wgan.components import ConfigError, setting
-from wgan.networks.base import Flat, Network, Shape, normalisation
+from wgan.networks.base import Flat, Network, Shape, check_square, normalisation
 
 # Image size to the size of the smallest feature map; the ratio gives the number of halvings.
 _BASE = {8: 2, 16: 4, 28: 7, 32: 4, 64: 4}
 _SLOPE = 0.2  # of the leaky ReLU, DCGAN section 4
+_HIDDEN = (512, 512, 512, 512)  # units of the dense generator, WGAN section 4.3
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class DCGAN(Network):
     Critic: leaky ReLU .2, ends in one dense layer. Generator: ReLU, batch norm as a field, tanh.
     Weights begin as N(0, .02), biases at 0 (DCGAN, section 4). As in DCGAN, neither the critic's
     first layer nor the generator's last is normalised.
+
+    WGAN is shown to train weakened generators against this critic (Arjovsky et al. 2017,
+    arXiv:1701.07875, section 4.3): `generator_norm` none with `generator_widths` constant, and
+    `generator_norm` none with `generator_kind` mlp, four hidden layers of 512 ReLU units. The
+    latter ends with tanh here; the authors' published code has three such layers and no tanh.
     """
 
     name: ClassVar[str] = "dcgan"
@@ -34,23 +40,49 @@ class DCGAN(Network):
     generator_norm: str = setting(
         "batch", "normalisation of the generator", choices=("batch", "none")
     )
+    generator_kind: str = setting(
+        "convolutional",
+        "what the generator is made of: transposed convolutions, or dense layers alone",
+        choices=("convolutional", "mlp"),
+        neutral="convolutional",
+    )
+    generator_widths: str = setting(
+        "doubling",
+        "channels of the convolutional generator's layers: doubled at each step away from the "
+        "image, or `width` everywhere",
+        choices=("doubling", "constant"),
+        neutral="doubling",
+    )
 
     def check(self, shape: Shape, critic_norm: str, batch_size: int) -> None:
-        """Square images of 8, 16, 28, 32 or 64 pixels.
+        """Square images of 8, 16, 28, 32 or 64 pixels, and settings that go together.
 
         Raises:
-            ConfigError: any other shape.
+            ConfigError: any other shape; widths of convolutions where there are none; batch norm
+            over vectors in batches of one.
         """
-        if len(shape) != 3 or shape[1] != shape[2] or shape[1] not in _BASE:
-            sizes = ", ".join(str(size) for size in _BASE)
-            raise ConfigError(
-                ("network",),
-                f"dcgan cannot make samples of shape {shape}: square images of {sizes} pixels only",
-            )
+        check_square(self.name, shape, _BASE)
+        if self.generator_kind == "mlp":
+            if self.generator_widths != "doubling":
+                raise ConfigError(
+                    ("network", "dcgan", "generator_widths"),
+                    f"{self.generator_widths!r} is not allowed with generator_kind mlp: it is for "
+                    "convolutions",
+                )
+            if self.generator_norm == "batch" and batch_size == 1:
+                raise ConfigError(
+                    ("batch_size",),
+                    "1 is not allowed with generator_kind mlp and generator_norm batch: must be "
+                    ">= 2",
+                )
 
     def generator(self, shape: Shape, noise_size: int) -> nn.Module:
         """Noise (N, noise_size) to images (N, C, H, W) in [-1, 1]."""
+        if self.generator_kind == "mlp":
+            return self._dense_generator(shape, noise_size)
         base, widths = _BASE[shape[1]], self._widths(shape[1])[::-1]
+        if self.generator_widths == "constant":
+            widths = [self.width] * len(widths)
         normed = self.generator_norm == "batch"
 
         def activated(channels: int) -> list[nn.Module]:
@@ -91,6 +123,15 @@ class DCGAN(Network):
                 nn.init.normal_(layer.weight, 0.0, 0.02, generator=rng)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
+
+    def _dense_generator(self, shape: Shape, noise_size: int) -> nn.Module:
+        normed = self.generator_norm == "batch"
+        layers: list[nn.Module] = []
+        for inputs, outputs in itertools.pairwise([noise_size, *_HIDDEN]):
+            layers.append(nn.Linear(inputs, outputs, bias=not normed))
+            layers += [*([nn.BatchNorm1d(outputs)] if normed else []), nn.ReLU()]
+        layers += [nn.Linear(_HIDDEN[-1], math.prod(shape)), nn.Unflatten(1, shape), nn.Tanh()]
+        return nn.Sequential(*layers)
 
     def _widths(self, size: int) -> list[int]:
         """Channels of each layer, from the image inwards."""
