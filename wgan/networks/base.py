@@ -36,10 +36,6 @@ class Network(Component, family="network"):
         """
         raise NotImplementedError
 
-    def critic_bound(self, shape: Shape) -> float:
-        """The Lipschitz constant of a critic without normalisation whose layers' are at most 1."""
-        return 1.0
-
     def generator(self, shape: Shape, noise_size: int) -> nn.Module:
         """An uninitialised generator for samples of `shape`."""
         raise NotImplementedError
