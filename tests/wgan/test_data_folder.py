@@ -109,14 +109,15 @@ def test_images_are_turned_upright(places):
     assert turned.tobytes() in images_of(folder(places / "x").load())
 
 
-def test_resizing_keeps_an_image_s_mean_and_does_not_alias(places):
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "LA", "RGBA"])
+def test_resizing_keeps_an_image_s_mean_and_does_not_alias(places, mode):
     """Fine stripes become grey, where the nearest pixel would be 0 or 255."""
     stripes = np.zeros((64, 64, 3), dtype=np.uint8)
     stripes[:, ::2] = 255
     for number in range(30):
         place = places / f"x/{number}.png"
         place.parent.mkdir(exist_ok=True)
-        Image.fromarray(stripes).save(place)
+        Image.fromarray(stripes).convert(mode).save(place)
     data = folder(places / "x", size=8).load()
     assert (data.train.double() - 127.5).abs().max() < 20
     assert data.train.double().mean() == pytest.approx(127.5, abs=1)

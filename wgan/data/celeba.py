@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wgan.components import setting
 from wgan.data.cache import Arrays
-from wgan.data.pictures import centre, planes, resized
+from wgan.data.pictures import centre, converted, planes, resized
 from wgan.data.published import Found, PublishedSet, datasets
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class CelebA(PublishedSet):
         made = np.empty((len(data), *self.shape), dtype=np.uint8)
         for index in range(len(data)):
             face, _ = data[index]
-            made[index] = planes(resized(centre(face, self.crop), self.size), 3)
+            made[index] = planes(resized(centre(converted(face, 3), self.crop), self.size))
         return made
 
     def download(self, root: Path) -> None:

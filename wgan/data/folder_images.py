@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from wgan.data.base import DataError
 from wgan.data.cache import Arrays
-from wgan.data.pictures import centre, planes, resized
+from wgan.data.pictures import centre, converted, planes, resized
 
 log = logging.getLogger(__name__)
 
@@ -183,9 +183,7 @@ def _read(path: Path, reading: Reading) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large images, odd palettes, torn metadata
             with Image.open(path, formats=_FORMATS) as file:
-                image = ImageOps.exif_transpose(file)
-                image.load()
-                full = planes(image, reading.channels)
+                image = converted(ImageOps.exif_transpose(file), reading.channels)
     except MemoryError:
         raise
     # A file from elsewhere: whatever its bytes make Pillow raise, it is unreadable.
@@ -193,13 +191,12 @@ def _read(path: Path, reading: Reading) -> NDArray[np.uint8]:
         reason = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
         raise _Unreadable(reason) from error
     side = reading.size
-    if full.shape[1:] == (side, side):
-        return full
-    if reading.odd_sizes in ("skip", "refuse"):
-        raise _OddSize(f"{image.width} x {image.height}")
-    if reading.odd_sizes == "crop":
-        image = centre(image, min(image.size))
-    return planes(resized(image, side), reading.channels)
+    if image.size != (side, side):
+        if reading.odd_sizes in ("skip", "refuse"):
+            raise _OddSize(f"{image.width} x {image.height}")
+        if reading.odd_sizes == "crop":
+            image = centre(image, min(image.size))
+    return planes(resized(image, side))
 
 
 def _is_file(path: Path) -> bool:

@@ -144,5 +144,5 @@ def _resized(pixels: NDArray[Any], size: int) -> NDArray[np.uint8]:
     made = np.empty((len(pixels), 3, size, size), dtype=np.uint8)
     for index, image in enumerate(pixels):
         picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-        made[index] = planes(resized(picture, size), 3)
+        made[index] = planes(resized(picture, size))
     return made

@@ -31,16 +31,21 @@ def centre(image: Image, side: int) -> Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def planes(image: Image, channels: int) -> NDArray[np.uint8]:
-    """uint8, shape (1, H, W) in grey (ITU-R 601 luma) or (3, H, W) in red, green and blue.
+def converted(image: Image, channels: int) -> Image:
+    """The image in grey (1 channel, ITU-R 601 luma) or in red, green and blue (3).
 
-    Transparency is ignored.
+    To be called before resizing: Pillow resizes palettes by the nearest pixel. Transparency is
+    ignored.
 
     Raises:
         ValueError: grey values of more than 8 bits, which Pillow would cut off at 255.
     """
     if image.mode.startswith(("I", "F")):
         raise ValueError(f"values of more than 8 bits (mode {image.mode}) are not supported")
-    if channels == 1:
-        return np.asarray(image.convert("L"), dtype=np.uint8)[None]
-    return np.asarray(image.convert("RGB"), dtype=np.uint8).transpose(2, 0, 1)
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def planes(image: Image) -> NDArray[np.uint8]:
+    """uint8, shape (1, H, W) of an image in grey, or (3, H, W) of one in red, green and blue."""
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
