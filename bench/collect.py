@@ -174,7 +174,7 @@ def _run_row(run: RunRecord) -> Row:
         "lipschitz": config.method,
         "loss": config.loss.name,
         "optimizer": config.optimizer.name,
-        "dataset": config.dataset.name,
+        "dataset": config.dataset.label,
         "network": config.network.name,
         "seed": config.seed,
         "state": run.standing.state,

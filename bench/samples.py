@@ -24,8 +24,8 @@ def picture(fake: Tensor, data: Data) -> bytes:
     """A PNG: the first 8 x 8 images, or all points with samples of the data faint beneath.
 
     Args:
-        fake: float32 in [-1, 1], shape (N, C, H, W), or points, shape (N, d) with d >= 2, of which
-            the first two coordinates are shown.
+        fake: float32 in [-1, 1], shape (N, C, H, W), or points, shape (N, d), of which the first
+            two coordinates are shown; those of a line lie on y = 0.
     """
     pixels = _points(fake, data) if isinstance(data, Density) else _grid(fake)
     buffer = io.BytesIO()
@@ -54,13 +54,19 @@ def _grid(fake: Tensor) -> Pixels:
 
 
 def _points(fake: Tensor, data: Density) -> Pixels:
-    real = data.held_out_batch(_REAL_POINTS, torch.Generator().manual_seed(0)).double().numpy()
+    real = _in_plane(data.held_out_batch(_REAL_POINTS, torch.Generator().manual_seed(0)))
     centre = (real.max(0) + real.min(0)) / 2
     reach = float((real.max(0) - real.min(0)).max()) * 0.65 or 1.0
     sheet = np.full((_SIDE, _SIDE, 3), _BACKGROUND, dtype=np.uint8)
-    for points, colour in ((real, _REAL), (fake.cpu().double().numpy(), _FAKE)):
-        _draw(sheet, (points[:, :2] - centre[:2]) / reach, colour)
+    for points, colour in ((real, _REAL), (_in_plane(fake), _FAKE)):
+        _draw(sheet, (points - centre) / reach, colour)
     return sheet
+
+
+def _in_plane(points: Tensor) -> NDArray[np.float64]:
+    """The first two coordinates of points, shape (N, 2); a missing second one is 0."""
+    flat = points[:, :2].cpu().double()
+    return torch.nn.functional.pad(flat, (0, 2 - flat.shape[1])).numpy()
 
 
 def _draw(sheet: Pixels, at: NDArray[np.float64], colour: tuple[int, int, int]) -> None:

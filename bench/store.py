@@ -7,6 +7,7 @@ the plan that is printed and the plan that is run are both its answer. A run's o
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from bench.records import Records
 from bench.run_folder import FINAL_STATES, STATES, RunFolder, Standing
 from bench.spec import RunSpec
 from wgan.components import ConfigError
+from wgan.config import COMPONENTS
 
 __all__ = ["ACTIONS", "FINAL_STATES", "STATES", "Planned", "Store", "StoreError"]
 
@@ -268,7 +270,7 @@ def _in_today_s_words(stands: dict[str, Any]) -> dict[str, Any]:
 
 def _differences(stands: Any, asked: Any, path: tuple[str, ...] = ()) -> list[str]:
     """Every setting in which two plain specifications differ, as clauses."""
-    if path in _FREE or path in _FREE_PATHS:
+    if path in _FREE or path in _FREE_PATHS or _is_place(path):
         return []
     if isinstance(stands, dict) and isinstance(asked, dict):
         names = [*asked, *(name for name in stands if name not in asked)]
@@ -280,6 +282,15 @@ def _differences(stands: Any, asked: Any, path: tuple[str, ...] = ()) -> list[st
     if stands == asked:
         return []
     return [f"{'.'.join(path)} is {_word(stands)} there, {_word(asked)} is asked for"]
+
+
+def _is_place(path: tuple[str, ...]) -> bool:
+    """Whether the setting only says where a component's data lies: `setting(place=True)`."""
+    if len(path) != 4 or path[0] != "config" or path[1] not in COMPONENTS:
+        return False
+    part = COMPONENTS[path[1]].registry.get(path[2])
+    fields = dataclasses.fields(part) if part is not None else ()
+    return any(item.name == path[3] and bool(item.metadata.get("place")) for item in fields)
 
 
 def _word(value: Any) -> str:

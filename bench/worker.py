@@ -27,6 +27,7 @@ from bench.session import Place, Session
 from bench.spec import RunSpec
 from bench.stopping import StopRequest, stop_with_parent
 from wgan.components import ConfigError
+from wgan.data import DataError
 
 
 def run(
@@ -138,7 +139,7 @@ class _Job:
 def explain(error: Exception) -> tuple[str, bool]:
     """Why a run failed, in a sentence, and whether that says all (no traceback is needed)."""
     text = str(error)
-    if isinstance(error, EvaluateError | ConfigError | FileError | ResumeRefused):
+    if isinstance(error, EvaluateError | ConfigError | DataError | FileError | ResumeRefused):
         return text, True
     if isinstance(error, MemoryError) or "can't allocate memory" in text:
         return "out of memory; take a smaller batch, a smaller network or fewer slots", False

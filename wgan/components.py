@@ -73,7 +73,7 @@ class Range:
     high: float | None = None
     above: float | None = None
     below: float | None = None
-    choices: tuple[str, ...] | None = None
+    choices: tuple[str | int, ...] | None = None
 
     def holds(self, value: Any) -> bool:
         """Whether `value` lies in the range."""
@@ -88,7 +88,7 @@ class Range:
 
     def __str__(self) -> str:
         if self.choices is not None:
-            return "one of " + ", ".join(self.choices)
+            return "one of " + ", ".join(map(str, self.choices))
         bounds = ((">=", self.low), ("<=", self.high), (">", self.above), ("<", self.below))
         return " and ".join(f"{sign} {bound:.12g}" for sign, bound in bounds if bound is not None)
 
@@ -105,22 +105,27 @@ def setting(
     high: float | None = None,
     above: float | None = None,
     below: float | None = None,
-    choices: tuple[str, ...] | None = None,
+    choices: tuple[str | int, ...] | None = None,
     neutral: Any = _NO_NEUTRAL,
+    place: bool = False,
 ) -> Any:
     """A dataclass field that carries its meaning, unit and range.
 
     `neutral` is for fields added after results exist: the value that gives the old behaviour. A
     field equal to its neutral value is left out of the run id, so that the new field orphans no
     result.
+
+    `place` is for fields that say where something lies, which changes no number: they are no part
+    of the run id, nor of equality.
     """
     metadata = {
         "doc": doc,
         "unit": unit,
         "range": Range(low, high, above, below, choices),
         "neutral": neutral,
+        "place": place,
     }
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata, compare=not place)
 
 
 def component(default: Any, *, neutral: Any = _NO_NEUTRAL) -> Any:
@@ -165,7 +170,9 @@ def check_settings(instance: Any) -> None:
             continue
         value = getattr(instance, item.name)
         expected = (
-            f"{_NOUNS[wanted]} {allowed}".strip() if allowed.choices is None else str(allowed)
+            str(allowed)
+            if allowed.choices and wanted is str
+            else f"{_NOUNS[wanted]}{',' if allowed.choices else ''} {allowed}".strip()
         )
         try:
             value = _coerce(value, wanted)
@@ -174,18 +181,25 @@ def check_settings(instance: Any) -> None:
                 (item.name,), f"{value!r} is not allowed: must be {expected}"
             ) from None
         if not allowed.holds(value):
-            if allowed.choices is not None:
+            if allowed.choices and wanted is str:
                 raise UnknownName((item.name,), "value", value, allowed.choices)
             raise ConfigError((item.name,), f"{value!r} is not allowed: must be {expected}")
         object.__setattr__(instance, item.name, value)
 
 
 def plain_settings(instance: Any, *, for_id: bool = False) -> dict[str, Any]:
-    """The fields of a dataclass as a plain mapping; `for_id` leaves out those that are neutral."""
+    """The fields of a dataclass as a plain mapping.
+
+    `for_id` leaves out those that are neutral and those that say where something lies.
+    """
     return {
         item.name: getattr(instance, item.name)
         for item in dataclasses.fields(instance)
-        if not for_id or getattr(instance, item.name) != item.metadata.get("neutral", _NO_NEUTRAL)
+        if not for_id
+        or (
+            getattr(instance, item.name) != item.metadata.get("neutral", _NO_NEUTRAL)
+            and not item.metadata.get("place")
+        )
     }
 
 

@@ -74,7 +74,7 @@ class Evaluator:
 
             self._scorer = PointScorer(spec, data, self._metrics)
         settings: dict[str, Any] = {
-            "dataset": dataset.to_plain(),
+            "dataset": dataset.to_plain(for_id=True),
             "dataset_version": dataset.version,
             "kind": data.kind,
             "metrics": list(self._metrics),

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.evaluate.torchvision_operators import declare_missing_operators
+from wgan.data.torchvision_operators import declare_missing_operators
 
 declare_missing_operators()
 

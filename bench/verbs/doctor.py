@@ -201,7 +201,7 @@ def check_gpu() -> Check:
 
 def check_torchvision() -> Check:
     """That torch-fidelity's feature network can be imported, which needs torchvision."""
-    operators = importlib.import_module("bench.evaluate.torchvision_operators")
+    operators = importlib.import_module("wgan.data.torchvision_operators")
     mended = operators.declare_missing_operators() is not None
     version = importlib.import_module("torchvision").__version__
     how = "; its compiled operators do not fit this torch, which is mended" if mended else ""

@@ -14,6 +14,7 @@ from bench.progress import make_display
 from bench.store import STATES, Planned, Store
 from bench.verbs.request import Request
 from bench.verbs.show import note, runs, say, show_json, show_table, tally
+from wgan.data import DataError
 
 _ACTIONS = {"run": "to run", "resume": "to resume", "refuse": "refused"}
 _ORDER = ("to run", "to resume", "refused", *STATES)
@@ -109,7 +110,28 @@ def _planned(request: Request) -> tuple[Sweep, Store, list[Planned]]:
                 f"path of torch-fidelity's Inception weights, or nothing for its own download"
             )
     store = Store(request.results, sweep.name)
-    return sweep, store, store.plan(sweep.runs)
+    planned = store.plan(sweep.runs)
+    _check_data(sweep, planned)
+    return sweep, store, planned
+
+
+def _check_data(sweep: Sweep, planned: Sequence[Planned]) -> None:
+    """Refuse, before anything is trained, data sets that are not where the sweep says.
+
+    Raises:
+        SweepError: what is missing and how to get it.
+    """
+    # Not a set: data sets that differ only in where they lie are equal.
+    wanted = {
+        str(item.spec.config.dataset.to_plain()): item.spec.config.dataset
+        for item in planned
+        if item.action in ("run", "resume")
+    }
+    for dataset in wanted.values():
+        try:
+            dataset.check_present()
+        except DataError as error:
+            raise SweepError(f"{sweep.path}: dataset: {error}") from None
 
 
 def _totals(sweep: Sweep, planned: Sequence[Planned]) -> str:

@@ -312,7 +312,7 @@ from wgan.data import Ring8
 Evaluator(EvaluateSpec(samples=50), Ring8(), Ring8().load(), Path("unused"))
 heavy = {"torch_fidelity", "torchvision", "sklearn", "pandas"} & set(sys.modules)
 assert not heavy, heavy
-from bench.evaluate.torchvision_operators import declare_missing_operators
+from wgan.data.torchvision_operators import declare_missing_operators
 declare_missing_operators()
 import torch_fidelity, torchvision.transforms
 """

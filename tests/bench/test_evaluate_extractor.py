@@ -12,10 +12,10 @@ import torch
 from bench.evaluate import EvaluateError, Evaluator
 from bench.evaluate.extractors import choose, make_extractor
 from bench.evaluate.small_cnn import WEIGHTS, classify, load_small_cnn, training_record
-from bench.evaluate.torchvision_operators import _library_loads, declare_missing_operators
 from bench.evaluate.train_digits_cnn import SETTINGS, main, train, vary, write
 from bench.spec import EvaluateSpec
 from wgan.data import Digits
+from wgan.data.torchvision_operators import _library_loads, declare_missing_operators
 
 SHIPPED = WEIGHTS / "digits_cnn.safetensors"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"

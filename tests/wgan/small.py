@@ -113,8 +113,10 @@ def another(value: object, item: dataclasses.Field[Any]) -> object:
         return next(choice for choice in allowed.choices if choice != value)
     if isinstance(value, bool):
         return not value
+    if isinstance(value, str):
+        return f"{value}/other"
     if isinstance(value, int):
-        return value + 1
+        return value + 1 if allowed.holds(value + 1) else value - 1
     return next(
         other for other in (value / 2, value + 0.25) if allowed.holds(other) and other != value
     )

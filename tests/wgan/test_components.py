@@ -33,6 +33,8 @@ def values_of(item: dataclasses.Field, wanted: type) -> st.SearchStrategy:
         return st.sampled_from(allowed.choices)
     if wanted is bool:
         return st.booleans()
+    if wanted is str:
+        return st.text()
     if wanted is int:
         low = 0 if allowed.low is None else int(allowed.low)
         return st.integers(low, 10**6 if allowed.high is None else int(allowed.high))
@@ -227,6 +229,35 @@ def test_a_field_at_its_neutral_value_is_left_out_of_the_id():
     assert Grown().to_plain(for_id=True) == {"grown": {"old": 1.0}}
     assert Grown(added=3).to_plain(for_id=True) == {"grown": {"old": 1.0, "added": 3.0}}
     assert Grown().to_plain()["grown"]["added"] == 2.0
+
+
+@dataclass(frozen=True)
+class Placed(LipschitzMethod):
+    """A method with a field that only says where something lies; not registered."""
+
+    strength: float = setting(1.0, "a number")
+    folder: str = setting("", "a place", place=True)
+    size: int = setting(28, "one of two numbers", choices=(28, 32))
+
+
+def test_where_something_lies_is_no_part_of_the_id_nor_of_equality():
+    Placed.name = "placed"
+    here, there = Placed(folder="/here"), Placed(folder="/there")
+    assert here == there
+    assert hash(here) == hash(there)
+    assert here != Placed(strength=2, folder="/here")
+    assert here.to_plain(for_id=True) == {"placed": {"strength": 1.0, "size": 28}}
+    assert here.to_plain()["placed"]["folder"] == "/here"
+
+
+def test_a_number_can_have_choices():
+    assert Placed(size=32.0).size == 32
+    for wrong in (30, "28"):
+        with pytest.raises(ConfigError) as caught:
+            Placed(size=wrong)
+        assert str(caught.value) == (
+            f"size: {wrong!r} is not allowed: must be a whole number, one of 28, 32"
+        )
 
 
 def test_build_names_the_path_to_a_mistake():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from data_fakes import at_hand
 from sklearn.datasets import load_digits, make_swiss_roll
 from small import DIGITS, registered, rng
 
@@ -18,6 +19,7 @@ from wgan.data import (
     Digits,
     Grid25,
     Images,
+    PointMass,
     Ring8,
     SwissRoll,
     as_float,
@@ -25,21 +27,60 @@ from wgan.data import (
 )
 from wgan.random import stream
 
+every_data_set = pytest.mark.parametrize("made", registered(Dataset), ids=lambda made: made.name)
 
-@pytest.mark.parametrize("made", registered(Dataset), ids=lambda made: made.name)
-def test_a_data_set_gives_batches_of_its_shape_from_its_stream_alone(made):
-    data = made().load()
+
+@every_data_set
+def test_a_data_set_gives_batches_of_its_shape_from_its_stream_alone(made, places):
+    dataset = at_hand(made, places)
+    data = dataset.load()
     assert isinstance(data, Images | Density)
-    assert data.shape == made().shape
-    assert data.name == made.name
+    assert data.shape == dataset.shape
+    assert data.name == dataset.label
     before = torch.get_rng_state()
     for batch in (data.batch, data.held_out_batch):
         drawn = batch(9, rng(1))
         assert drawn.shape == (9, *data.shape)
         assert drawn.dtype == torch.float32
         assert torch.equal(batch(9, rng(1)), drawn)
-        assert not torch.equal(batch(9, rng(2)), drawn)
+        assert made is PointMass or not torch.equal(batch(9, rng(2)), drawn)
+        if isinstance(data, Images):
+            assert drawn.min() >= -1
+            assert drawn.max() <= 1
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@every_data_set
+def test_an_image_set_is_uint8_in_two_splits_that_share_no_image(made, places):
+    data = at_hand(made, places).load()
+    if isinstance(data, Density):
+        return
+    for pixels, labels in (
+        (data.train, data.train_labels),
+        (data.held_out, data.held_out_labels),
+    ):
+        assert pixels.dtype == torch.uint8
+        assert pixels.shape[1:] == data.shape
+        assert len(pixels) > 0
+        if labels is not None:
+            assert labels.shape == (len(pixels),)
+            assert labels.dtype == torch.int64
+            assert labels.min() >= 0
+    trained_on = {image.numpy().tobytes() for image in data.train}
+    assert not any(image.numpy().tobytes() in trained_on for image in data.held_out)
+
+
+@every_data_set
+def test_a_data_set_is_the_same_when_loaded_again(made, places):
+    dataset = at_hand(made, places)
+    first, second = dataset.load(), dataset.load()
+    for batch in ("batch", "held_out_batch"):
+        assert torch.equal(getattr(first, batch)(5, rng()), getattr(second, batch)(5, rng()))
+
+
+@every_data_set
+def test_what_is_there_is_said_to_be_there(made, places):
+    at_hand(made, places).check_present()
 
 
 def test_digits_are_scikit_learns_and_the_splits_share_none():

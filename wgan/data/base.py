@@ -8,19 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from wgan.components import Component
 
+DEVICE_BUDGET = 4 * 2**30  # bytes of pixels that an accelerator is asked to hold
+
+
+class DataError(ValueError):
+    """Data that cannot be had: where it was looked for, what is wrong, how to get it."""
+
 
 @dataclass(frozen=True)
 class Images:
-    """An image set in memory.
+    """An image set, in memory or mapped into it from a file that all processes share.
 
     Attributes:
+        name: what its scores are labelled with.
         train, held_out: uint8, shape (N, C, H, W). The held-out split is never trained on.
         train_labels, held_out_labels: int64, shape (N,), or None where the set has none.
     """
@@ -38,7 +45,10 @@ class Images:
         return tuple(self.train.shape[1:])
 
     def batch(self, count: int, rng: torch.Generator) -> Tensor:
-        """`count` training images, float32 in [-1, 1], drawn with replacement."""
+        """`count` training images, float32 in [-1, 1], drawn with replacement.
+
+        They lie where the stream lives, wherever the pixels are.
+        """
         return as_float(_pick(self.train, count, rng))
 
     def held_out_batch(self, count: int, rng: torch.Generator) -> Tensor:
@@ -46,7 +56,13 @@ class Images:
         return as_float(_pick(self.held_out, count, rng))
 
     def to(self, device: torch.device | str) -> Images:
-        """The same set with its pixels on `device`."""
+        """The same set with its pixels on `device`, if they are 4 GiB at most; else itself.
+
+        Pixels that stay behind are picked there, batch by batch, and only the batch is moved: the
+        same images, somewhat slower.
+        """
+        if self.train.nbytes + self.held_out.nbytes > DEVICE_BUDGET:
+            return self
         return replace(self, train=self.train.to(device), held_out=self.held_out.to(device))
 
 
@@ -58,8 +74,9 @@ class Density:
         sampler: (count, stream) -> float32 (count, d).
         modes: the centres of a mixture, shape (K, d), or None where there are none.
         mode_std: the standard deviation of each of its components, in each coordinate.
-        counterpart: the other distribution of a known pair, as `sampler`; None where there is none.
-        w1: the exact W1 between the two, from a closed form.
+        counterpart: the other distribution of a known pair, sampled alike, or None. A frozen
+            generator that gives it makes of every critic's estimate a number with a known truth.
+        w1: the exact Wasserstein-1 distance between the density and its counterpart, or None.
     """
 
     name: str
@@ -91,13 +108,40 @@ Data = Images | Density
 class Dataset(Component, family="dataset"):
     """The description of a data set; `load` fetches or makes it."""
 
+    @classmethod
+    def from_plain(cls, plain: object) -> Self:
+        """A data set from `name`, `{name: {field: value}}`, or `folder:PATH` for a folder.
+
+        Raises:
+            ConfigError: an unknown name or field, or a value that is not allowed.
+        """
+        if isinstance(plain, str) and plain.startswith("folder:"):
+            plain = {"folder": {"path": plain.removeprefix("folder:")}}
+        return super().from_plain(plain)
+
+    @property
+    def label(self) -> str:
+        """What its scores are labelled with: its name, where that says which data it is."""
+        return self.name
+
+    def check_present(self) -> None:
+        """Refuse, at little cost, data that `load` could not have; data to be downloaded passes.
+
+        Raises:
+            DataError: a folder is named that does not hold the data.
+        """
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W) of an image set or (d,) of a density, known without loading."""
         raise NotImplementedError
 
     def load(self) -> Data:
-        """The data, on the CPU."""
+        """The data, on the CPU.
+
+        Raises:
+            DataError: it cannot be had.
+        """
         raise NotImplementedError
 
 
@@ -111,5 +155,10 @@ def as_pixels(images: Tensor) -> Tensor:
     return images.mul(127.5).add_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
+def pick(pixels: Tensor, chosen: Tensor) -> Tensor:
+    """`pixels[chosen]` on the device of `chosen`, wherever the pixels are."""
+    return pixels[chosen.to(pixels.device)].to(chosen.device)
+
+
 def _pick(pixels: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    return pixels[torch.randint(len(pixels), (count,), generator=rng, device=rng.device)]
+    return pick(pixels, torch.randint(len(pixels), (count,), generator=rng, device=rng.device))

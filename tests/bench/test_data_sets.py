@@ -1,0 +1,149 @@
+"""Data sets in the harness: refused before training, moved without harm, labelled by their name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from tiny_runs import tiny
+
+from bench.cli import main
+from bench.evaluate import Evaluator
+from bench.run_folder import RunFolder
+from bench.samples import picture
+from bench.spec import EvaluateSpec
+from bench.store import Store, _refusal
+from bench.worker import explain
+from wgan.data import MNIST, DataError, Folder, Images, PointMass
+from wgan.data.places import CACHE, DATA
+
+SWEEP = """
+name: pictures
+base: {network: {dcgan: {width: 2}}, steps: 2, batch_size: 4, noise_size: 4}
+grid: {seed: 0, dataset: [%s]}
+evaluate: {every: 2, samples: 16, extractor: digits_cnn, metrics: [fid]}
+record: {log_every: 1}
+"""
+ZOO = "{folder: {path: zoo, size: 8, channels: 1, held_out: 0.4}}"
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch):
+    """The command line in a folder of the test's own, with a data folder and a cache there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(DATA, str(tmp_path / "data"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+
+    def call(*arguments):
+        return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+    def sweep(*datasets):
+        (tmp_path / "s.yaml").write_text(SWEEP % ", ".join(datasets))
+        return call
+
+    return sweep
+
+
+def write_zoo(folder):
+    folder.mkdir()
+    for number in range(80):
+        pixels = np.random.RandomState(number).randint(0, 256, size=(8, 8)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        ("folder:nowhere", "s.yaml: dataset: folder: 'nowhere' does not exist"),
+        ("folder", "s.yaml: dataset: folder: no path is given"),
+        ("{mnist: {root: nowhere}}", "s.yaml: dataset: mnist: train-images-idx3-ubyte, "),
+    ],
+)
+def test_data_that_is_not_there_is_refused_before_anything_runs(cli, tmp_path, dataset, expected):
+    call = cli("{folder: {path: zoo, size: 64}}", dataset)
+    write_zoo(tmp_path / "zoo")
+    for verb in ("plan", "run"):
+        answer = call(verb, "s.yaml")
+        assert answer.exit_code == 2
+        assert answer.stderr.startswith(expected)
+        assert answer.stderr.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_data_that_would_be_downloaded_passes_the_plan(cli):
+    assert cli("mnist", "cifar10")("plan", "s.yaml").exit_code == 0
+
+
+def test_a_folder_is_trained_on_and_its_finished_runs_need_it_no_more(cli, tmp_path):
+    write_zoo(tmp_path / "zoo")
+    call = cli(ZOO)
+    ran = call("run", "s.yaml", "--backend", "inline", "--plain")
+    assert ran.exit_code == 0, ran.output
+    (protocol,) = (tmp_path / "results").rglob("protocol-*.json")
+    assert json.loads(protocol.read_text())["dataset"]["folder"]["path"] == "zoo"
+    collected = json.loads(call("status", "s.yaml", "--json").stdout)
+    assert [run["state"] for run in collected["runs"]] == ["done"]
+    shutil.rmtree(tmp_path / "zoo")
+    planned = call("plan", "s.yaml")
+    assert planned.exit_code == 0, planned.output
+    assert "done" in planned.stdout
+
+
+def test_scores_of_a_folder_are_labelled_with_its_name(cli, tmp_path):
+    write_zoo(tmp_path / "zoo")
+    cli(ZOO)("run", "s.yaml", "--backend", "inline", "--plain")
+    store = Store(tmp_path / "results", "pictures")
+    config = {"dataset": {"folder": {"path": "zoo", "size": 8, "channels": 1, "held_out": 0.4}}}
+    spec = tiny(sweep="pictures", steps=2, batch_size=4, network={"dcgan": {"width": 2}}, **config)
+    (row,) = store.collect([spec]).runs.to_dict("records")
+    assert row["dataset"] == "folder:zoo"
+
+
+def test_data_that_has_moved_is_the_same_run_and_the_same_protocol(tmp_path):
+    def run_at(root, size=28):
+        dataset = {"mnist": {"root": root, "size": size}}
+        return tiny(dataset=dataset, network={"dcgan": {"width": 2}})
+
+    here, there = run_at("/here"), run_at("/there")
+    assert here.run_id == there.run_id
+    store = Store(tmp_path, "s")
+    store.freeze(store.plan([here]), "", "")
+    folder = RunFolder(store.run_folder(here))
+    assert _refusal(there, folder) is None
+    assert _refusal(run_at("/here", size=32), folder) is not None
+    # What is frozen next says where the data lies now.
+    store.freeze(store.plan([there]), "", "")
+    assert json.loads(folder.spec.read_text())["config"]["dataset"]["mnist"]["root"] == "/there"
+
+
+def test_where_data_lies_is_no_part_of_a_protocol(tmp_path):
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (40, 1, 8, 8), dtype=torch.uint8, generator=rng)
+    data = Images("mnist", pixels, pixels[:20])
+    spec = EvaluateSpec(samples=16, metrics=("fid",), extractor="digits_cnn")
+    one, two = (
+        Evaluator(spec, MNIST(root=root), data, tmp_path).protocol for root in ("/here", "/there")
+    )
+    assert one == two
+    assert one["dataset"] == {"mnist": {"size": 28}}
+
+
+def test_missing_data_ends_a_run_in_a_sentence():
+    assert explain(DataError("mnist: not found")) == ("mnist: not found", True)
+
+
+def test_points_on_a_line_are_drawn_too():
+    data = PointMass(theta=0.5).load()
+    assert data.counterpart is not None
+    drawn = picture(data.counterpart(20, torch.Generator()), data)
+    assert drawn.startswith(b"\x89PNG")
+    assert drawn != picture(torch.zeros(20, 1), data)
+
+
+def test_a_folder_s_identity_is_its_path():
+    assert Folder(path="a") != Folder(path="b")

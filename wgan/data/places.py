@@ -1,0 +1,33 @@
+"""Where data lies: the folder of the sets as they were published, and that of the decoded ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+DATA = "WGAN_BENCH_DATA"
+CACHE = "WGAN_BENCH_CACHE"
+
+
+def data_folder() -> Path:
+    """$WGAN_BENCH_DATA, else ~/.cache/wgan-bench/data: where published sets lie or are put."""
+    stated = os.environ.get(DATA)
+    return Path(stated).expanduser() if stated else _home() / "data"
+
+
+def cache_folder() -> Path:
+    """$WGAN_BENCH_CACHE, else ~/.cache/wgan-bench: decoded sets lie in `decoded` inside it."""
+    stated = os.environ.get(CACHE)
+    return (Path(stated).expanduser() if stated else _home()) / "decoded"
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something that may be looked at."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _home() -> Path:
+    return Path("~/.cache/wgan-bench").expanduser()
