@@ -14,7 +14,7 @@ from bench.progress import make_display
 from bench.store import STATES, Planned, Store
 from bench.verbs.request import Request
 from bench.verbs.show import note, runs, say, show_json, show_table, tally
-from wgan.data import DataError
+from wgan.data import DataError, Dataset
 
 _ACTIONS = {"run": "to run", "resume": "to resume", "refuse": "refused"}
 _ORDER = ("to run", "to resume", "refused", *STATES)
@@ -74,6 +74,7 @@ def run(
         between=display.tick,
     )
     store.freeze(planned, sweep.question, sweep.text)
+    _read_data(sweep, wanted)
     if not request.as_json:
         say(_totals(sweep, planned))
     began = time.monotonic()
@@ -121,17 +122,32 @@ def _check_data(sweep: Sweep, planned: Sequence[Planned]) -> None:
     Raises:
         SweepError: what is missing and how to get it.
     """
-    # Not a set: data sets that differ only in where they lie are equal.
-    wanted = {
-        str(item.spec.config.dataset.to_plain()): item.spec.config.dataset
-        for item in planned
-        if item.action in ("run", "resume")
-    }
-    for dataset in wanted.values():
+    for dataset in _datasets([item for item in planned if item.action in ("run", "resume")]):
         try:
             dataset.check_present()
         except DataError as error:
             raise SweepError(f"{sweep.path}: dataset: {error}") from None
+
+
+def _read_data(sweep: Sweep, wanted: Sequence[Planned]) -> None:
+    """Have each data set that lies in files decoded into the cache, once for all runs.
+
+    Raises:
+        SweepError: one cannot be had; nothing has been trained.
+    """
+    for dataset in _datasets(wanted):
+        if type(dataset).check_present is not Dataset.check_present:
+            note(f"reading {dataset.label}")
+            try:
+                dataset.load()
+            except DataError as error:
+                raise SweepError(f"{sweep.path}: dataset: {error}") from None
+
+
+def _datasets(planned: Sequence[Planned]) -> list[Dataset]:
+    """The data sets of these runs, those that are equal but lie elsewhere included."""
+    found = {str(item.spec.config.dataset.to_plain()): item.spec.config.dataset for item in planned}
+    return list(found.values())
 
 
 def _totals(sweep: Sweep, planned: Sequence[Planned]) -> str:

@@ -84,6 +84,7 @@ def test_a_folder_is_trained_on_and_its_finished_runs_need_it_no_more(cli, tmp_p
     call = cli(ZOO)
     ran = call("run", "s.yaml", "--backend", "inline", "--plain")
     assert ran.exit_code == 0, ran.output
+    assert ran.stderr.count("reading folder:zoo\n") == 1
     (protocol,) = (tmp_path / "results").rglob("protocol-*.json")
     assert json.loads(protocol.read_text())["dataset"]["folder"]["path"] == "zoo"
     collected = json.loads(call("status", "s.yaml", "--json").stdout)

@@ -150,13 +150,13 @@ BAD = {
     # Settings that do not fit each other
     "images for points": (
         HEAD + "base:\n  network: dcgan\ngrid:\n  dataset: [digits, ring8]\n",
-        "4: network: dcgan cannot make samples of shape (2,): square images of 8, 16, 28, 32, 64 "
-        "pixels only (in the run dataset: ring8)",
+        "4: network: dcgan cannot make samples of shape (2,): square images of 8, 16, 28, 32, 48, "
+        "64 pixels only (in the run dataset: ring8)",
     ),
     "the default network for points": (
         HEAD + "base:\n  dataset: ring8\n" + GRID,
-        "4: network: dcgan cannot make samples of shape (2,): square images of 8, 16, 28, 32, 64 "
-        "pixels only (in the run seed: 0; network is not set: its default is used)",
+        "4: network: dcgan cannot make samples of shape (2,): square images of 8, 16, 28, 32, 48, "
+        "64 pixels only (in the run seed: 0; network is not set: its default is used)",
     ),
     "a metric that does not fit": (
         HEAD + "grid: {dataset: digits}\nevaluate:\n  metrics: [fid, modes]\n",

@@ -296,7 +296,7 @@ def test_dcgan_halves_down_to_its_base_and_doubles_its_channels(size, layers):
 @pytest.mark.parametrize(
     ("made", "sizes"),
     [
-        (DCGAN, "8, 16, 28, 32, 64"),
+        (DCGAN, "8, 16, 28, 32, 48, 64"),
         (StandardCNN, "8, 16, 28, 32, 48, 64"),
         (ResNet, "8, 16, 28, 32, 48, 64"),
     ],

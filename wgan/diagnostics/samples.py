@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wgan.config import TrainConfig
-from wgan.data import Data, Images, as_float
+from wgan.data import Data, Images, as_float, pick
 from wgan.random import stream
 from wgan.train import DTYPES, TrainState
 
@@ -105,5 +105,5 @@ def _reals(data: Data, count: int, rng: torch.Generator, *, held_out: bool) -> T
     if isinstance(data, Images):
         pixels = data.held_out if held_out else data.train
         chosen = torch.randperm(len(pixels), generator=rng, device=rng.device)[:count]
-        return as_float(pixels[chosen.to(pixels.device)]).to(rng.device)
+        return as_float(pick(pixels, chosen))
     return data.held_out_batch(count, rng) if held_out else data.batch(count, rng)

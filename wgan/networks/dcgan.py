@@ -14,7 +14,7 @@ from wgan.components import ConfigError, setting
 from wgan.networks.base import Flat, Network, Shape, check_square, normalisation
 
 # Image size to the size of the smallest feature map; the ratio gives the number of halvings.
-_BASE = {8: 2, 16: 4, 28: 7, 32: 4, 64: 4}
+_BASE = {8: 2, 16: 4, 28: 7, 32: 4, 48: 6, 64: 4}
 _SLOPE = 0.2  # of the leaky ReLU, DCGAN section 4
 _HIDDEN = (512, 512, 512, 512)  # units of the dense generator, WGAN section 4.3
 
@@ -55,7 +55,7 @@ class DCGAN(Network):
     )
 
     def check(self, shape: Shape, critic_norm: str, batch_size: int) -> None:
-        """Square images of 8, 16, 28, 32 or 64 pixels, and settings that go together.
+        """Square images of 8, 16, 28, 32, 48 or 64 pixels, and settings that go together.
 
         Raises:
             ConfigError: any other shape; widths of convolutions where there are none; batch norm
