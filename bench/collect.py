@@ -42,17 +42,7 @@ _MORE_RUN_COLUMNS = {
 }
 _MORE_CURVE_COLUMNS = (
     "estimate_held_out_error",
-    "estimate_per_lipschitz",
-    "estimate_certified",
-    "known_w1",
-    "critic_accuracy",
-    "critic_gap",
-    "critic_gap_held_out",
-    "fake_gradient_norm",
     "lipschitz_ascent",
-    "lipschitz_upper_bound",
-    "weight_bimodality",
-    "weights_at_limit",
     "lipschitz_gradient",
     "lipschitz_ratio",
     "score_mean",

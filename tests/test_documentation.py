@@ -59,13 +59,16 @@ def test_the_readme_s_commands_run_one_after_another(tmp_path, monkeypatch):
     assert (tmp_path / "reports" / "smoke" / "report.md").is_file()
 
 
-def test_the_readme_s_sweep_loads_and_makes_the_runs_it_says(tmp_path):
-    (text,) = blocks("yaml")
-    path = tmp_path / "clipping.yaml"
-    path.write_text(text, encoding="utf-8")
-    sweep = load(path)
+def test_the_readme_s_sweeps_load_and_make_the_runs_it_says(tmp_path):
+    sweeps = {}
+    for text in blocks("yaml"):
+        path = tmp_path / "sweep.yaml"
+        path.write_text(text, encoding="utf-8")
+        sweeps[load(path).name] = load(path)
     # Three limits and one penalty at five seeds, less seed 4 of each clipped setting.
-    assert len(sweep.runs) == 3 * 4 + 5
+    assert len(sweeps["clipping"].runs) == 3 * 4 + 5
+    frozen = [run.config for run in sweeps["how_near"].runs]
+    assert [config.generator.known_w1(config.dataset.load()) for config in frozen] == [2.0] * 3
 
 
 def test_the_readme_s_example_is_a_whole_lipschitz_method():
