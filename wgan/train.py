@@ -86,7 +86,7 @@ def new_state(config: TrainConfig, data: Data, device: torch.device | str = "cpu
 
     generator, critic = generator.to(device, dtype), critic.to(device, dtype)
     for method in config.lipschitz:
-        critic = method.wrap(critic)
+        critic = method.wrap(critic, data.shape)
     return TrainState(
         generator=generator,
         critic=critic,

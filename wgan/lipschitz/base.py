@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.components import Component, setting
+from wgan.networks.base import Shape
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class LipschitzMethod(Component, family="lipschitz"):
     """
 
     packable: ClassVar[bool] = False  # whether many seeds may train as one stacked model
+    normalises_layers: ClassVar[bool] = False  # whether `wrap` gives each layer another weight
 
     every: int = setting(
         1, "critic steps between two penalties", unit="critic steps", low=1, neutral=1
@@ -42,8 +44,23 @@ class LipschitzMethod(Component, family="lipschitz"):
         """The Lipschitz constant promised, in the Euclidean norm, or None."""
         return None
 
-    def wrap(self, critic: nn.Module) -> nn.Module:
-        """The critic under the constraint; called once, before its optimizer is built."""
+    def check(self, critic_norm: str) -> None:
+        """Refuse a normalisation between the critic's layers that the method cannot stand.
+
+        Args:
+            critic_norm: "none", "batch", "layer", "instance" or "group".
+
+        Raises:
+            ConfigError: with the path ("critic_norm",) and the reason.
+        """
+
+    def wrap(self, critic: nn.Module, shape: Shape) -> nn.Module:
+        """The critic under the constraint; called once, before its optimizer is built.
+
+        Args:
+            critic: on its device, with its first weights.
+            shape: of one sample, (d,) or (C, H, W).
+        """
         return critic
 
     def penalty(
