@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from wgan.layers import weights_computed_once
 from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
 
@@ -49,18 +50,19 @@ def critic_step(
     with torch.no_grad():
         fake = generator(noise)
 
-    # Score real and generated samples.
-    real_scores, fake_scores = critic(real), critic(fake)
-    critic_loss = loss.critic_loss(real_scores, fake_scores)
+    with weights_computed_once():
+        # Score real and generated samples.
+        real_scores, fake_scores = critic(real), critic(fake)
+        critic_loss = loss.critic_loss(real_scores, fake_scores)
 
-    # Add the constraint's penalty.
-    penalty = torch.zeros_like(critic_loss)
-    for method in methods:
-        if count % method.every == 0:
-            added = method.penalty(critic, real, fake, streams[f"penalty:{method.name}"])
-            if added is not None:
-                lazy = method.every > 1 and method.scale_by_every
-                penalty = penalty + (added * method.every if lazy else added)
+        # Add the constraint's penalty.
+        penalty = torch.zeros_like(critic_loss)
+        for method in methods:
+            if count % method.every == 0:
+                added = method.penalty(critic, real, fake, streams[f"penalty:{method.name}"])
+                if added is not None:
+                    lazy = method.every > 1 and method.scale_by_every
+                    penalty = penalty + (added * method.every if lazy else added)
 
     # Update, then project back.
     optimizer.zero_grad(set_to_none=True)

@@ -89,7 +89,7 @@ def new_state(config: TrainConfig, data: Data, device: torch.device | str = "cpu
 
     generator, critic = generator.to(device, dtype), critic.to(device, dtype)
     for method in config.lipschitz:
-        critic = method.wrap(critic)
+        critic = method.wrap(critic, data.shape)
     trains = config.generator.trains
     chosen = config.generator_optimizer or config.optimizer
     return TrainState(

@@ -40,8 +40,13 @@ def configurations(draw) -> TrainConfig:
     constraints = [made for made in registered(LipschitzMethod) if made.name != "none"]
     methods = st.just([Unconstrained]) | st.lists(
         st.sampled_from(constraints), min_size=1, unique=True
-    )
+    ).filter(lambda chosen: sum(made.normalises_layers for made in chosen) <= 1)
     chosen["lipschitz"] = tuple(draw(made_with_any_settings(made)) for made in draw(methods))
+    for method in chosen["lipschitz"]:
+        try:
+            method.check(chosen.get("critic_norm", "none"))
+        except ConfigError:
+            chosen["critic_norm"] = "none"
     return TrainConfig(
         dataset=draw(made_with_any_settings(Ring8)),
         network=MLP(width=draw(st.integers(16, 64)), depth=draw(st.integers(1, 4))),

@@ -32,7 +32,7 @@ NAMES = {
     "score_std",
 }
 ASKED = {"lipschitz_ascent", "critic_gap", "critic_gap_held_out"}
-LOOKS = Looks(ascent_steps=2, gap_updates=2)
+LOOKS = Looks(ascent_steps=2, gap_updates=2, upper_bound=True)
 RING = Ring8().load()
 
 
@@ -234,7 +234,8 @@ def test_looking_touches_nothing(recipe, critic_norm):
     assert torch.equal(generate(config, state, 20), fake)
     assert diagnose(config, state, DIGITS, fake, 20, LOOKS) == first
     assert profiles[0] == make_profile("layer_gradients", config, state, DIGITS, fake, 20)
-    assert set(first) - {"weights_at_limit"} == NAMES | ASKED
+    bounded = {"lipschitz_upper_bound", "estimate_certified"} if critic_norm == "none" else set()
+    assert set(first) - {"weights_at_limit"} == NAMES | ASKED | bounded
     assert ("weights_at_limit" in first) == (recipe == "wgan")
     assert all(type(value) is float and math.isfinite(value) for value in first.values())
 

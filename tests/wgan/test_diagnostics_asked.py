@@ -287,3 +287,29 @@ def test_every_profile_of_every_critic_is_json(name, method):
     state = new_state(config, RING)
     found = make_profile(name, config, state, RING, generate(config, state, 32), 32)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+# The product of the layers' norms.
+
+
+def test_the_upper_bound_is_the_product_of_norms_and_holds_the_estimate_below_w1():
+    config, state = with_critic(
+        nn.Sequential(nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 1), Flat()).double()
+    )
+    norms = [torch.linalg.matrix_norm(layer.weight, 2).item() for layer in state.critic[0:3:2]]
+    found = diagnose(config, state, RING, far_fakes(3.0), 64, Looks(upper_bound=True))
+    product = norms[0] * norms[1]
+    assert found["lipschitz_upper_bound"] == pytest.approx(product, rel=1e-9)
+    assert found["estimate_certified"] == pytest.approx(
+        found["estimate_held_out"] / product, rel=1e-9
+    )
+    assert found["lipschitz_lower_bound"] <= found["lipschitz_upper_bound"]
+
+
+def test_a_critic_without_a_bound_has_no_column_of_it():
+    config = small(critic_norm="layer")
+    state = new_state(config, DIGITS)
+    fake = generate(config, state, 20)
+    found = diagnose(config, state, DIGITS, fake, 20, Looks(upper_bound=True))
+    assert "lipschitz_upper_bound" not in found
+    assert "estimate_certified" not in found

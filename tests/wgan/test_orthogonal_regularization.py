@@ -184,7 +184,7 @@ def test_a_planted_bug_turns_its_checks_red(bug):
 
 def test_layers_that_another_method_normalises_count_with_their_raw_weight():
     plain, wrapped = (new_state(small(), DIGITS).critic for _ in range(2))
-    wrapped = SpectralNorm().wrap(wrapped)
+    wrapped = SpectralNorm().wrap(wrapped, DIGITS.shape)
     for form in ("frobenius", "brock"):
         before = penalty_of(OrthogonalRegularization, plain, form=form).item()
         penalty = penalty_of(OrthogonalRegularization, wrapped, form=form)

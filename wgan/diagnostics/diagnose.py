@@ -18,6 +18,7 @@ from wgan.diagnostics.gap import critic_gap
 from wgan.diagnostics.samples import Seen, see
 from wgan.diagnostics.slopes import ASCENT_PAIRS, LIPSCHITZ_POINTS, ascend, steepest, whole_batches
 from wgan.diagnostics.weights import weight_figures
+from wgan.operator_norms import lipschitz_upper_bound
 from wgan.random import stream
 from wgan.train import TrainState
 
@@ -90,8 +91,6 @@ def diagnose(
     figures |= _slopes(config, state, seen, looks)
     figures["estimate_per_lipschitz"] = _over(estimate, figures["lipschitz_lower_bound"])
     if looks.upper_bound:
-        from wgan.operator_norms import lipschitz_upper_bound
-
         bound = lipschitz_upper_bound(state.critic, data.shape)
         if math.isfinite(bound):
             figures["lipschitz_upper_bound"] = bound

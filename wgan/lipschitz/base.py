@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.components import Component, setting
+from wgan.networks.base import Shape
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,13 @@ class LipschitzMethod(Component, family="lipschitz"):
             ConfigError: with the path ("critic_norm",) and the reason.
         """
 
-    def wrap(self, critic: nn.Module) -> nn.Module:
-        """The critic under the constraint; called once, before its optimizer is built."""
+    def wrap(self, critic: nn.Module, shape: Shape) -> nn.Module:
+        """The critic under the constraint; called once, before its optimizer is built.
+
+        Args:
+            critic: on its device, with its first weights.
+            shape: of one sample, (d,) or (C, H, W).
+        """
         return critic
 
     def penalty(

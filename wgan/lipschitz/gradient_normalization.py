@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from wgan.components import ConfigError
 from wgan.lipschitz.base import LipschitzMethod
+from wgan.networks.base import Shape
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class GradientNormalization(LipschitzMethod):
                 "and batch norm makes a score depend on its whole batch",
             )
 
-    def wrap(self, critic: nn.Module) -> nn.Module:
+    def wrap(self, critic: nn.Module, shape: Shape) -> nn.Module:
         """A module that holds the critic as `critic` and normalises its scores."""
         return GradientNormalized(critic)
 

@@ -1,4 +1,4 @@
-"""Spectral normalisation: each weight matrix is divided by its largest singular value.
+"""Spectral normalisation: each weight is divided by its largest singular value.
 
 Our own, because torch's advances its vectors at every train-mode forward, so that merely looking at
 a critic changes its training. Here a forward reads the vectors; `after_step` moves them, once per
@@ -13,88 +13,170 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wgan.components import setting
+from wgan.layers import (
+    LinearLayer,
+    LinearMap,
+    Reparametrised,
+    input_shapes,
+    linear_layers,
+    reparametrise,
+)
 from wgan.lipschitz.base import LipschitzMethod
+from wgan.networks.base import Shape
 
 _WARM_UP = 15  # power iterations before training, so that the first norms are already right
+
+# Of an operator's norm: vectors that are iterated together, powers of J'J that are kept in a
+# round, the relative change of the norm in one round at which it has converged, and the most rounds
+# in one step.
+_VECTORS = 4
+_POWERS = 4
+_TOLERANCE = 1e-6
+_MOST_ROUNDS = 100
 
 
 @dataclass(frozen=True)
 class SpectralNorm(LipschitzMethod):
     """W / sigma(W) in every dense and convolutional layer, sigma by power iteration.
 
-    A convolution's kernel is reshaped to (out, in * height * width), as in the paper's section 3.
-    The norm of that matrix is not the norm of the convolution (it can lie below it), so no `bound`
-    is promised.
+    With `of="kernel"` a convolution's kernel is reshaped to (out, in * height * width), as in the
+    paper's section 3. The norm of that matrix is not the norm of the convolution (it can lie below
+    it), and one iteration per step only follows the weights, so no `bound` is promised.
+
+    With `of="operator"` sigma is the norm of the convolution itself, with its stride and zero
+    padding, at the size of its input: power iteration by the convolution and its transpose. That
+    earns a `bound` of 1 for each layer, hence for a chain of them with activations of slope at
+    most 1. Power iteration approaches the norm from below, so the promise needs it converged, and
+    plain iteration converges too slowly for that: the largest singular values of a convolution lie
+    close together (at 3 x 32 x 32, 64 channels, four vectors were still off by 2e-4 where one more
+    iteration changed the norm by less than 1e-6), and a vector stays behind when another direction
+    overtakes its own. So `after_step` iterates four vectors and takes the largest singular value on
+    the span of all their powers (a block Krylov space of 20 dimensions), in rounds of four
+    iterations, until a round changes the norm by less than 1e-6 of itself. Measured after steps of
+    Adam at .001 and .3, no layer's norm then exceeds 1 by more than 1e-6. A critic step of 64
+    images takes 1.7 to 2.7 times as long as with `of="kernel"` (DCGAN, CPU).
     """
 
     name: ClassVar[str] = "spectral_norm"
     reference: ClassVar[str] = "Miyato et al. 2018, arXiv:1802.05957, equation 8 and Algorithm 1"
+    normalises_layers: ClassVar[bool] = True
 
-    power_iterations: int = setting(1, "power iterations after each critic step", low=1)
+    power_iterations: int = setting(
+        1,
+        "power iterations after each critic step, at least",
+        unit="iterations",
+        low=1,
+    )
+    of: str = setting(
+        "kernel",
+        "whose norm: the reshaped kernel's, or the convolution's own, which gives a bound",
+        choices=("kernel", "operator"),
+        neutral="kernel",
+    )
 
-    def wrap(self, critic: nn.Module) -> nn.Module:
+    @property
+    def bound(self) -> float | None:
+        """1 for operators, None for kernels."""
+        return 1.0 if self.of == "operator" else None
+
+    def wrap(self, critic: nn.Module, shape: Shape) -> nn.Module:
         """Normalise each dense and convolutional layer; the parameters stay the same objects."""
         start = torch.Generator().manual_seed(0)  # any direction serves: the warm-up forgets it
-        for layer in critic.modules():
-            if type(layer) in _NORMALISED:
-                # The layer keeps its parameters and settings, only its forward changes.
-                layer.__class__ = _NORMALISED[type(layer)]
-                assert isinstance(layer, _Normalised)
-                layer.begin(start)
+        shapes = input_shapes(critic, shape) if self.of == "operator" else {}
+        for layer in linear_layers(critic).values():
+            division = (
+                DividedByOperator(layer, shapes[layer], start)
+                if self.of == "operator"
+                else DividedByKernel(layer, start)
+            )
+            division.iterate(layer.weight, _WARM_UP)
+            reparametrise(layer, division)
         return critic
 
     def after_step(self, critic: nn.Module) -> None:
         """Advance every layer's singular vectors by the stated number of power iterations."""
         for layer in critic.modules():
-            if isinstance(layer, _Normalised):
-                layer.iterate(self.power_iterations)
+            if isinstance(layer, Reparametrised):
+                division = layer.reparametrisation
+                if isinstance(division, DividedByKernel | DividedByOperator):
+                    division.iterate(layer.weight, self.power_iterations)
 
 
-class _Normalised(nn.Module):
-    """A layer with weight W / (u' W v); only `iterate` changes the buffers u and v."""
+class DividedByKernel(nn.Module):
+    """W / (u' W v), W reshaped; only `iterate` changes the buffers u (`left`) and v (`right`)."""
 
-    weight: Tensor
     left: Tensor
     right: Tensor
 
-    def begin(self, rng: torch.Generator) -> None:
-        matrix = self.weight.flatten(1)
+    def __init__(self, layer: LinearLayer, rng: torch.Generator) -> None:
+        super().__init__()
+        matrix = layer.weight.detach().flatten(1)
         self.register_buffer("left", torch.randn(matrix.shape[0], generator=rng).to(matrix))
         self.register_buffer("right", torch.randn(matrix.shape[1], generator=rng).to(matrix))
-        self.iterate(_WARM_UP)
 
     @torch.no_grad()
-    def iterate(self, times: int) -> None:
-        matrix = self.weight.flatten(1)
+    def iterate(self, weight: Tensor, times: int) -> None:
+        """Algorithm 1, steps 1 and 2."""
+        matrix = weight.flatten(1)
         for _ in range(times):
             self.right.copy_(F.normalize(matrix.t() @ self.left, dim=0))
             self.left.copy_(F.normalize(matrix @ self.right, dim=0))
 
-    def normalised_weight(self) -> Tensor:
-        # Differentiable in W with u and v held fixed: the gradient of equation 9.
-        sigma = self.left @ (self.weight.flatten(1) @ self.right)
-        normalised: Tensor = self.weight / sigma
+    def forward(self, weight: Tensor) -> Tensor:
+        """Differentiable in W with u and v held fixed: the gradient of equation 9."""
+        sigma = self.left @ (weight.flatten(1) @ self.right)
+        normalised: Tensor = weight / sigma
         return normalised
 
 
-class NormalisedLinear(_Normalised, nn.Linear):
-    """A dense layer with weight W / sigma(W)."""
+class DividedByOperator(nn.Module):
+    """W / <u, J(W) v> for the layer's linear map J; only `iterate` changes the buffers.
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Shape (N, in) to (N, out)."""
-        return F.linear(input, self.normalised_weight(), self.bias)
+    `left` is u, shape (1, *output); `right` holds the orthonormal input vectors (k, *input), of
+    which v is the first.
+    """
 
+    left: Tensor
+    right: Tensor
 
-class NormalisedConv2d(_Normalised, nn.Conv2d):
-    """A convolution with kernel W / sigma(W reshaped to (out, in * height * width))."""
+    def __init__(self, layer: LinearLayer, input_shape: Shape, rng: torch.Generator) -> None:
+        super().__init__()
+        weight = layer.weight.detach()
+        self.linear = LinearMap.of(layer, input_shape)
+        some = torch.randn(_VECTORS, *input_shape, generator=rng).to(weight)
+        image = self.linear.apply(weight, some)
+        count = min(_VECTORS, some[0].numel(), image[0].numel())
+        self.register_buffer("left", image[:1].clone())
+        self.register_buffer("right", some[:count].clone())
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Shape (N, in, H, W) to (N, out, H', W')."""
-        maps: Tensor = self._conv_forward(input, self.normalised_weight(), self.bias)
-        return maps
+    @torch.no_grad()
+    def iterate(self, weight: Tensor, least: int) -> None:
+        """Rounds of block Krylov iteration, until the norm has converged."""
+        previous = 0.0
+        for count in range(1, _MOST_ROUNDS + 1):
+            # Iterate by J'J and keep all powers, each orthogonal to those before.
+            vectors = self.right.flatten(1)
+            for _ in range(_POWERS):
+                newest = vectors[-len(self.right) :].view_as(self.right)
+                moved = self.linear.transpose(weight, self.linear.apply(weight, newest))
+                vectors = torch.linalg.qr(torch.cat([vectors, moved.flatten(1)]).t()).Q.t()
 
+            # Turn them to the singular directions of J on their span.
+            images = self.linear.apply(weight, vectors.view(-1, *self.right.shape[1:]))
+            # A training that has diverged is not ours to report.
+            if not images.isfinite().all():
+                return
+            turn, sigma, directions = torch.linalg.svd(images.flatten(1), full_matrices=False)
+            self.right.copy_((turn.t()[: len(self.right)] @ vectors).view_as(self.right))
+            self.left.copy_(directions[:1].view_as(self.left))
 
-_NORMALISED: dict[type[nn.Module], type[_Normalised]] = {
-    nn.Linear: NormalisedLinear,
-    nn.Conv2d: NormalisedConv2d,
-}
+            norm = sigma[0].item()
+            if count * _POWERS >= least and norm - previous <= _TOLERANCE * norm:
+                return
+            previous = norm
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Differentiable in W with u and v held fixed."""
+        sigma = (self.left * self.linear.apply(weight, self.right[:1])).sum()
+        normalised: Tensor = weight / sigma
+        return normalised
