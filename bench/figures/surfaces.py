@@ -1,0 +1,136 @@
+"""Value surfaces: a critic's scores over the plane as level lines, one panel per critic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.figures.style import (
+    INK,
+    MUTED,
+    NARROW,
+    RAMP,
+    STYLE,
+    WIDE,
+    legend_above,
+    short,
+    signed,
+    title_letters,
+)
+
+LEVELS = 12
+POINTS = 100  # of each kind in a panel
+
+
+@mpl.rc_context({**STYLE, "path.simplify_threshold": 0.5})
+def value_surfaces_figure(
+    panels: pd.DataFrame, colours: Mapping[str, tuple[str, str]], width: float = WIDE
+) -> Figure:
+    """Level lines of each critic's scores over the plane, with real and fake samples.
+
+    Rows are methods and columns data sets; where there is one data set, panels fill the rows. On
+    narrow paper it is the other way round. The lines of a panel divide its own range of scores.
+
+    Args:
+        panels: one row per critic: label; method and dataset, its row and column; and, as arrays, x
+            (n,), y (m,), scores (m, n), real (k, 2), fake (k, 2); scores may be NaN.
+        colours: (light, dark) per label, for the panels' titles.
+        width: WIDE or NARROW, inches.
+    """
+    figure, cells = _grid(panels, width)
+    letters = title_letters(cells[0].get_position().width * figure.get_figwidth())
+    for place, critic in enumerate(panels.to_dict("records")):
+        panel, label = cells[place], str(critic["label"])
+        note = _draw_scores(panel, critic["x"], critic["y"], critic["scores"])
+        for kind, style in _SAMPLES.items():
+            points = critic[kind][:POINTS]
+            panel.plot(points[:, 0], points[:, 1], linestyle="none", **style)
+        note = short(f"{critic['dataset']}: {note}", int(1.4 * letters))
+        pad = 19 + 10 * note.count("\n")
+        panel.set_title(short(critic["method"], letters), color=colours[label][0], pad=pad)
+        panel.text(0, 1.035, note, transform=panel.transAxes, color=MUTED, size=7.5)
+        _frame(panel, critic["x"], critic["y"])
+    _legend(figure)
+    return figure
+
+
+_SAMPLES: Mapping[str, dict[str, Any]] = {
+    "fake": {"marker": "+", "markersize": 3.2, "markeredgewidth": 0.6, "color": MUTED},
+    "real": {"marker": "o", "markersize": 2.0, "markeredgewidth": 0, "color": INK},
+}
+
+
+def _grid(panels: pd.DataFrame, width: float) -> tuple[Figure, list[Axes]]:
+    """A figure with one panel per critic, and its panels in the critics' order."""
+    places = _places(panels, narrow=width <= NARROW)
+    down, across = (1 + max(sides) for sides in zip(*places, strict=True))
+    # Fewer than three panels are not stretched over the whole page.
+    used = width if width <= NARROW or across > 2 else 0.34 * across * width
+    figure = Figure(figsize=(used, 0.6 + down * (0.5 + used / across)), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False)
+    for place in np.ndindex(grid.shape):
+        if place not in places:
+            grid[place].remove()
+    return figure, [grid[place] for place in places]
+
+
+def _places(panels: pd.DataFrame, *, narrow: bool) -> list[tuple[int, int]]:
+    """Each critic's row and column."""
+    names = ("dataset", "method") if narrow else ("method", "dataset")
+    rows, columns = (list(dict.fromkeys(panels[name])) for name in names)
+    if 1 < len(columns) <= (2 if narrow else 5):
+        return [
+            (rows.index(row), columns.index(column))
+            for row, column in zip(*(panels[name] for name in names), strict=True)
+        ]
+    across = min(2 if narrow else 4, len(panels))
+    return [divmod(place, across) for place in range(len(panels))]
+
+
+def _draw_scores(
+    panel: Axes,
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    scores: npt.NDArray[np.float64],
+) -> str:
+    """Draw the level lines; returns the range that they divide, in words."""
+    finite = scores[np.isfinite(scores)]
+    if len(finite) == 0:
+        return "no finite score"
+    low, high = float(finite.min()), float(finite.max())
+    if not high - low > 1e-9 * max(abs(low), abs(high)):
+        return f"all scores {signed(low)}"
+    levels = np.linspace(low, high, LEVELS + 2)[1:-1]
+    panel.contour(
+        x, y, np.ma.masked_invalid(scores), levels=levels, cmap=RAMP, linewidths=1.0, zorder=1
+    )
+    return f"{signed(low)} to {signed(high)}"
+
+
+def _frame(panel: Axes, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> None:
+    panel.set_xlim(float(x.min()), float(x.max()))
+    panel.set_ylim(float(y.min()), float(y.max()))
+    panel.set_aspect("equal")
+    panel.grid(visible=False)
+    panel.set_xticks([])
+    panel.set_yticks([])
+    for side in ("top", "right"):
+        panel.spines[side].set_visible(True)
+
+
+def _legend(figure: Figure) -> None:
+    handles = [
+        Line2D([], [], linestyle="none", label="real", **_SAMPLES["real"]),
+        Line2D([], [], linestyle="none", label="fake", **_SAMPLES["fake"]),
+        Line2D([], [], color=RAMP(0.0), label="lowest level"),
+        Line2D([], [], color=RAMP(1.0), label="highest level"),
+    ]
+    legend_above(figure, handles, handlelength=1.6)
