@@ -23,7 +23,7 @@ from bench.figures.style import (
     scale_axis,
     short,
     signed,
-    title_letters,
+    title_panel,
 )
 
 _DASHES = (0, (4, 2))
@@ -111,7 +111,7 @@ def weight_histograms_figure(
     """
     labels = list(dict.fromkeys(weights["label"]))
     figure, panels = _panels(len(labels), width, most=4, height=2.3)
-    letters = title_letters(figure.get_figwidth() / _across(len(labels), width, 4) - 0.3)
+    inches = figure.get_figwidth() / _across(len(labels), width, 4) - 0.45
     by_label = dict(iter(weights.groupby("label", sort=False)))
     for label, panel in zip(labels, panels, strict=True):
         rows, colour = by_label[label], colours[label][0]
@@ -121,8 +121,7 @@ def weight_histograms_figure(
         for limit in rows["limit"].dropna().unique():
             for place in (-limit, limit):
                 panel.axvline(place, color=MUTED, linewidth=1, linestyle=_DASHES, zorder=1)
-        panel.set_title(short(label, letters), color=colour, pad=19)
-        panel.text(0, 1.035, notes.get(label, ""), transform=panel.transAxes, color=MUTED, size=7.5)
+        title_panel(panel, label, notes.get(label, ""), colour, inches)
         _weight_axes(panel, rows)
     for panel in panels[:: _across(len(panels), width, 4)]:
         panel.set_ylabel("share of weights in a bin")

@@ -162,9 +162,12 @@ def short(label: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def title_letters(inches: float) -> int:
-    """How many letters of a panel's title fit a panel so wide."""
-    return max(8, int(inches / 0.098))
+def title_panel(panel: Axes, title: str, note: str, colour: str, inches: float) -> None:
+    """A title in `colour` over a muted note, each in as many letters as fit a panel so wide."""
+    letters = max(8, int(inches / 0.092))
+    note = short(note, int(1.4 * letters)) if note else ""
+    panel.set_title(short(title, letters), color=colour, pad=19 + 10 * note.count("\n"))
+    panel.text(0, 1.035, note, transform=panel.transAxes, color=MUTED, size=7.5)
 
 
 def signed(value: float, digits: int = 3) -> str:

@@ -21,9 +21,8 @@ from bench.figures.style import (
     STYLE,
     WIDE,
     legend_above,
-    short,
     signed,
-    title_letters,
+    title_panel,
 )
 
 LEVELS = 12
@@ -46,17 +45,15 @@ def value_surfaces_figure(
         width: WIDE or NARROW, inches.
     """
     figure, cells = _grid(panels, width)
-    letters = title_letters(cells[0].get_position().width * figure.get_figwidth())
+    inches = cells[0].get_position().width * figure.get_figwidth()
     for place, critic in enumerate(panels.to_dict("records")):
         panel, label = cells[place], str(critic["label"])
         note = _draw_scores(panel, critic["x"], critic["y"], critic["scores"])
         for kind, style in _SAMPLES.items():
             points = critic[kind][:POINTS]
             panel.plot(points[:, 0], points[:, 1], linestyle="none", **style)
-        note = short(f"{critic['dataset']}: {note}", int(1.4 * letters))
-        pad = 19 + 10 * note.count("\n")
-        panel.set_title(short(critic["method"], letters), color=colours[label][0], pad=pad)
-        panel.text(0, 1.035, note, transform=panel.transAxes, color=MUTED, size=7.5)
+        words = f"{critic['dataset']}: {note}"
+        title_panel(panel, critic["method"], words, colours[label][0], inches)
         _frame(panel, critic["x"], critic["y"])
     _legend(figure)
     return figure
@@ -76,10 +73,13 @@ def _grid(panels: pd.DataFrame, width: float) -> tuple[Figure, list[Axes]]:
     used = width if width <= NARROW or across > 2 else 0.34 * across * width
     figure = Figure(figsize=(used, 0.6 + down * (0.5 + used / across)), layout="constrained")
     grid = figure.subplots(down, across, squeeze=False)
-    for place in np.ndindex(grid.shape):
+    cells = {
+        (row, column): panel for row, line in enumerate(grid) for column, panel in enumerate(line)
+    }
+    for place, panel in cells.items():
         if place not in places:
-            grid[place].remove()
-    return figure, [grid[place] for place in places]
+            panel.remove()
+    return figure, [cells[place] for place in places]
 
 
 def _places(panels: pd.DataFrame, *, narrow: bool) -> list[tuple[int, int]]:
