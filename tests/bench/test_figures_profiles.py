@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -24,6 +25,7 @@ from bench.figures import (
     value_surfaces_figure,
     weight_histograms_figure,
 )
+from bench.grid import load
 from bench.report import pictures, profiles, render
 from bench.report.content import page
 from bench.report.profile_frames import profile_frames
@@ -320,3 +322,17 @@ def test_a_tiny_run_s_profiles_reach_the_report_and_the_results_folder(tmp_path,
     assert json.loads(path.read_text()) == records.profiles
     assert store.write_profiles(replace(records, profiles={})) is None
     assert not path.exists()
+
+
+@pytest.mark.parametrize(("name", "runs"), [("surfaces", 6), ("layers", 15)])
+def test_the_sweeps_of_figure_1_ask_for_its_profiles(name, runs):
+    sweep = load(Path(__file__).parents[2] / "sweeps" / f"wgan_gp_figure1_{name}.yaml")
+    assert len(sweep.runs) == runs
+    assert sweep.notes == []
+    asked = {"surfaces": "value_surface", "layers": "layer_gradients"}[name]
+    for run in sweep.runs:
+        assert run.evaluate.profiles == (asked, "weight_histogram")
+        assert run.config.critic_norm == "none"
+        assert run.config.generator.trains == (name == "layers")
+        clipped = run.config.method == "weight_clipping"
+        assert run.config.optimizer.name == ("rmsprop" if clipped else "adam")
