@@ -25,6 +25,7 @@ from bench.figures import (
     value_surfaces_figure,
     weight_histograms_figure,
 )
+from bench.figures.surfaces import LEVELS
 from bench.grid import load
 from bench.report import pictures, profiles, render
 from bench.report.content import page
@@ -193,10 +194,10 @@ def test_surfaces_stand_in_rows_of_methods_and_columns_of_data_sets(colours):
     figure = value_surfaces_figure(frames.surfaces, palette(labels))
     figure.draw_without_rendering()
     assert titles(figure) == ["wgan", "wgan_gp", "wgan_gp"]
-    assert [panel.texts[0].get_text().replace("\n", " ") for panel in figure.axes] == [
+    assert [panel.texts[0].get_text() for panel in figure.axes] == [
         f"ring8: {MINUS}21 to 21",
         f"ring8: {MINUS}21 to 21",
-        f"grid25 (std=1, spacing=2): {MINUS}21 to 21",
+        f"grid25(std=1, spacing=2): {MINUS}21 to 21",
     ]
     first, below, right = (panel.get_position() for panel in figure.axes)
     assert (below.x0, below.y1 < first.y0) == (pytest.approx(first.x0), True)
@@ -213,9 +214,11 @@ def test_level_lines_lie_where_the_scores_are(frames, colours):
     """Of f = 10 x + y every level line is 10 x + y = level."""
     panel = drawn("surfaces", frames, colours).axes[0]
     (contours,) = [item for item in panel.collections if hasattr(item, "levels")]
-    assert len(contours.levels) == 12
+    assert len(contours.levels) == LEVELS
     for level, path in zip(contours.levels, contours.get_paths(), strict=True):
         np.testing.assert_allclose(10 * path.vertices[:, 0] + path.vertices[:, 1], level)
+    low, high = panel.get_xlim()
+    assert (low, high) == panel.get_ylim() == (-2, 2)
     points = {len(line.get_xdata()) for line in panel.lines}
     assert points == {2, 1}
 
