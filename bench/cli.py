@@ -171,7 +171,7 @@ def status(request: Request) -> int:
 @main.command()
 @_takes_sweep
 def collect(request: Request) -> int:
-    """Write runs.parquet and curves.parquet into the sweep's results."""
+    """Write runs.parquet, curves.parquet and profiles.json into the sweep's results."""
     from bench.verbs import reading
 
     return reading.collect(request)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import collect
-from bench.files import FileError, read_json, write_bytes, write_json
+from bench.files import FileError, finite_row, read_json, write_bytes, write_json
 from bench.lease import Observer
 from bench.records import Records
 from bench.run_folder import FINAL_STATES, STATES, RunFolder, Standing
@@ -150,6 +151,30 @@ class Store:
         except OSError as error:
             raise _unwritable(self.folder, error) from error
         return runs, curves
+
+    def write_profiles(self, records: Records) -> Path | None:
+        """Write profiles.json, the last profiles by run id and name, beside the tables.
+
+        Returns its path, or None where there are no profiles: an older file then goes.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        path = self.folder / "profiles.json"
+        try:
+            if not records.profiles:
+                path.unlink(missing_ok=True)
+                return None
+            self.folder.mkdir(parents=True, exist_ok=True)
+            plain = {
+                run_id: {name: finite_row(profile) for name, profile in profiles.items()}
+                for run_id, profiles in records.profiles.items()
+            }
+            text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
+            write_bytes(path, (text + "\n").encode())
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        return path
 
     def read_sweep_text(self) -> str | None:
         """The frozen copy of the sweep file, or None where nothing was frozen."""

@@ -5,16 +5,21 @@ page and a narrow one for phones; `to_svg` writes either, with the same bytes ev
 """
 
 from bench.figures.curves import curves_figure
+from bench.figures.profiles import layer_gradients_figure, weight_histograms_figure
 from bench.figures.scatter import scatter_figure
 from bench.figures.seeds import seeds_figure
 from bench.figures.style import NARROW, WIDE, palette, to_svg
+from bench.figures.surfaces import value_surfaces_figure
 
 __all__ = [
     "NARROW",
     "WIDE",
     "curves_figure",
+    "layer_gradients_figure",
     "palette",
     "scatter_figure",
     "seeds_figure",
     "to_svg",
+    "value_surfaces_figure",
+    "weight_histograms_figure",
 ]

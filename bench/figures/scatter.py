@@ -9,7 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -18,6 +18,7 @@ from bench.figures.style import (
     INK,
     MUTED,
     NARROW,
+    RAMP,
     STYLE,
     WIDE,
     legend_above,
@@ -27,10 +28,6 @@ from bench.figures.style import (
 )
 
 HEAVY = 4000  # points; beyond it they are a bitmap inside the SVG
-# viridis without its ends, which vanish on dark and on light paper.
-_TIME = LinearSegmentedColormap.from_list(
-    "time", ["#3f5fa8", "#2f7f8e", "#35a37a", "#8fc24a", "#d9b51f"]
-)
 
 
 @mpl.rc_context(STYLE)
@@ -92,7 +89,7 @@ def _draw_label(
         y=quality,
         hue="step",
         hue_norm=time,
-        palette=_TIME,
+        palette=RAMP,
         style="seed",
         markers=dict(markers),
         s=17,
@@ -125,7 +122,7 @@ def _keys(
     ]
     legend_above(figure, handles, handletextpad=0.2)
     bar = figure.colorbar(
-        ScalarMappable(time, _TIME),
+        ScalarMappable(time, RAMP),
         ax=panels,
         location="bottom" if narrow else "right",
         label="step",

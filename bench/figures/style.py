@@ -17,7 +17,7 @@ import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.colors import to_hex
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullLocator
 
@@ -34,6 +34,10 @@ PALETTE = (
 )
 INK, MUTED, RULE, BAND = "#22272b", "#656d74", "#d6dadd", "#eceef0"
 _DARK = {INK: "#e2e4e6", MUTED: "#9ba3aa", RULE: "#3a4046", BAND: "#262b30"}
+# viridis without its ends, which vanish on dark and on light paper.
+RAMP = LinearSegmentedColormap.from_list(
+    "ramp", ["#3f5fa8", "#2f7f8e", "#35a37a", "#8fc24a", "#d9b51f"]
+)
 MARKERS = "osD^vPX<>*"
 WIDE, NARROW = 10.0, 4.3  # inches across
 
@@ -152,8 +156,23 @@ def _column_widths(widths: Sequence[float], count: int) -> list[float]:
 def short(label: str, width: int) -> str:
     """A label in at most two lines of `width` letters."""
     flat = " ".join(label.split())
+    if len(flat) > width:  # break before the settings rather than inside a word
+        flat = flat.replace("(", " (")
     lines = textwrap.wrap(flat, width, max_lines=2, placeholder=" …") or [flat[:width]]
     return "\n".join(lines)
+
+
+def title_panel(panel: Axes, title: str, note: str, colour: str, inches: float) -> None:
+    """A title in `colour` over a muted note, each in as many letters as fit a panel so wide."""
+    letters = max(8, int(inches / 0.092))
+    note = short(note, int(1.4 * letters)) if note else ""
+    panel.set_title(short(title, letters), color=colour, pad=19 + 10 * note.count("\n"))
+    panel.text(0, 1.035, note, transform=panel.transAxes, color=MUTED, size=7.5)
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A number in so many significant digits, with a true minus sign."""
+    return f"{value:.{digits}g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _log_ticks(decades: float) -> Locator:

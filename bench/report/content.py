@@ -20,6 +20,7 @@ from bench.report.pictures import (
     scatter_picture,
     seeds_picture,
 )
+from bench.report.profiles import ProfileSection, profile_section
 from bench.report.provenance import (
     Part,
     environment_table,
@@ -85,13 +86,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report."""
+    """A whole report; `profiles` is None where no run has any."""
 
     sweep: str
     question: str
     summary: str
     warnings: tuple[str, ...]
     sections: tuple[Section, ...]
+    profiles: ProfileSection | None
     differences: Table | None
     failures: tuple[str, ...]
     rules: Sequence[tuple[str, str]]
@@ -126,6 +128,7 @@ def page(records: Records) -> Page:
         summary=_summary(records),
         warnings=tuple(warnings),
         sections=tuple(_section(records, part, colours, several=several) for part in parts),
+        profiles=profile_section(records, colours),
         differences=protocol_differences(parts) if several else None,
         failures=tuple(_failures(records, unscored)),
         rules=verdict_rules(),

@@ -73,6 +73,8 @@ def files(page: Page) -> dict[str, bytes]:
             found[file_name(section.key, picture.name)] = picture.wide
         for sample in section.samples:
             found[sample.name] = sample.png
+    for picture in page.profiles.pictures if page.profiles else ():
+        found[picture.name] = picture.wide
     return found
 
 

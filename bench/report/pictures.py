@@ -76,7 +76,7 @@ def curves_picture(
     if frame.empty:
         return None
     name, shown = quality_name(quality), frame["run_id"].nunique()
-    wide, narrow = _both(
+    wide, narrow = both_widths(
         lambda width: curves_figure(frame, quality, name, colours, references, width), colours
     )
     lines = [f"{text} ({number(level)})" for text, level in references.items()]
@@ -88,7 +88,7 @@ def curves_picture(
         f"{name} and the critic's estimate during training.",
         f"Above {name} (logarithmic), below the estimate on held-out data (solid) and on training "
         f"data (dashed), at each evaluation. Every line is one run, none is averaged (n = "
-        f"{counted(shown, 'run')}: {_seeds_per_label(frame)}).{levels} Estimates of different "
+        f"{counted(shown, 'run')}: {seeds_per_label(frame)}).{levels} Estimates of different "
         "critics have different scales: compare their shapes, not their heights. What an estimate "
         "was at step 0, of an untrained critic, may lie outside.",
         f"Line charts for {listed(frame['label'].unique())}. " + _courses(frame, quality, name),
@@ -119,7 +119,7 @@ def scatter_picture(
         f"beyond time {correlation(tracking.adjusted.center)}"
         for tracking in trackings
     }
-    wide, narrow = _both(
+    wide, narrow = both_widths(
         lambda width: scatter_figure(points, quality, name, colours, notes, width), colours
     )
     means = "; ".join(f"{label}: {note}" for label, note in notes.items())
@@ -130,7 +130,7 @@ def scatter_picture(
         f"{name} against the held-out estimate.",
         f"Each point is one evaluation, coloured by its step, with one marker per seed; step 0 and "
         f"dead stretches are left out ({counted(len(points), 'evaluation')} of "
-        f"{_seeds_per_label(points)}). Above each panel the mean over live seeds of Spearman's "
+        f"{seeds_per_label(points)}). Above each panel the mean over live seeds of Spearman's "
         "rank correlation, as it is and beyond the trend over time; intervals in the next figure.",
         f"Scatter plots of {name} against the held-out estimate. Mean rank correlations: {means}.",
     )
@@ -142,7 +142,9 @@ def seeds_picture(trackings: Sequence[Tracking], colours: Colours) -> Picture | 
     if seeds.empty or not np.isfinite(seeds["raw"]).any():
         return None
     intervals = interval_frame(trackings)
-    wide, narrow = _both(lambda width: seeds_figure(seeds, intervals, colours, width), colours)
+    wide, narrow = both_widths(
+        lambda width: seeds_figure(seeds, intervals, colours, width), colours
+    )
     name = quality_name(trackings[0].quality)
     counts = {tracking.raw.n for tracking in trackings}
     each = (
@@ -170,7 +172,8 @@ def seeds_picture(trackings: Sequence[Tracking], colours: Colours) -> Picture | 
     )
 
 
-def _both(draw: Callable[[float], Figure], colours: Colours) -> tuple[bytes, bytes]:
+def both_widths(draw: Callable[[float], Figure], colours: Colours) -> tuple[bytes, bytes]:
+    """The SVG for a page and for a phone."""
     return to_svg(draw(WIDE), colours), to_svg(draw(NARROW), colours)
 
 
@@ -191,7 +194,8 @@ def _evaluations(
     return pd.concat(parts, ignore_index=True) if parts else curves.iloc[:0].assign(label="")
 
 
-def _seeds_per_label(frame: pd.DataFrame) -> str:
+def seeds_per_label(frame: pd.DataFrame) -> str:
+    """How many seeds of each label a figure shows: `3 seeds of each of 4 recipes`."""
     counts = frame.groupby("label", sort=False)["seed"].nunique()
     if counts.nunique() == 1 and len(counts) > 1:
         return f"{counted(int(counts.iloc[0]), 'seed')} of each of {len(counts)} recipes"

@@ -37,18 +37,19 @@ def status(request: Request) -> int:
 
 
 def collect(request: Request) -> int:
-    """Write runs.parquet and curves.parquet into the sweep's results folder."""
+    """Write runs.parquet, curves.parquet and, where there are any, profiles.json."""
     sweep = load(request.sweep, request.overrides, request.only)
     store = Store(request.results, sweep.name)
     records = store.collect(sweep.runs, sweep.question)
     paths = store.write_tables(records)
+    profiles = store.write_profiles(records)
     if request.as_json:
         show_json(
             {
                 "sweep": sweep.name,
                 "runs": len(records.runs),
                 "rows": len(records.curves),
-                "files": [str(path) for path in paths],
+                "files": [str(path) for path in (*paths, profiles) if path is not None],
                 "notes": records.notes,
             }
         )
@@ -56,6 +57,8 @@ def collect(request: Request) -> int:
     _notes(records.notes)
     say(f"{paths[0]}: {runs(len(records.runs))}: {tally(records.runs['state'], STATES)}")
     say(f"{paths[1]}: {len(records.curves):,} rows")
+    if profiles is not None:
+        say(f"{profiles}: the last profiles of {runs(len(records.profiles))}")
     return 0
 
 
@@ -133,6 +136,7 @@ def _keep_tables(store: Store, records: Any) -> None:
     """The tables that the report was made from; it can do without where they cannot be written."""
     try:
         store.write_tables(records)
+        store.write_profiles(records)
     except StoreError as error:
         note(f"note: {error}")
 

@@ -28,7 +28,7 @@ def rendered(records):
 @pytest.fixture
 def plain_pictures(monkeypatch):
     """Reports of which only the words matter need not draw."""
-    monkeypatch.setattr(pictures, "_both", lambda draw, colours: (b"<svg/>", b"<svg/>"))
+    monkeypatch.setattr(pictures, "both_widths", lambda draw, colours: (b"<svg/>", b"<svg/>"))
 
 
 class Page(HTMLParser):

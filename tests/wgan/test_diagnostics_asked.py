@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
 
@@ -251,6 +252,26 @@ def test_layer_gradients_equal_the_chain_rule_s():
     assert found["layers"] == ["0", "1", "2"]
     expected = [(b.T @ c[0]).norm().item(), c.norm().item(), 1.0]
     assert found["gradient_norms"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_gradient_whose_square_is_zero_in_single_precision_is_measured():
+    """f(x) = c.(s B (A x)): the loss's gradient at A's output is s B'c, s = 1e-30."""
+    a, b, c = normal(3, 2, seed=1), normal(4, 3, seed=2), normal(1, 4, seed=3)
+    critic = nn.Sequential(
+        nn.Linear(2, 3, bias=False),
+        nn.Linear(3, 4, bias=False),
+        nn.Linear(4, 1, bias=False),
+        Flat(),
+    )
+    with torch.no_grad():
+        for layer, weight in zip(critic, (a, 1e-30 * b, c), strict=False):
+            layer.weight.copy_(weight)
+    config, state = with_critic(critic)
+    config = dataclasses.replace(config, precision="float32")
+    found = make_profile("layer_gradients", config, state, RING, far_fakes(3.0), 64)
+    assert found["gradient_norms"] == pytest.approx(
+        [1e-30 * (b.T @ c[0]).norm().item(), c.norm().item(), 1.0], rel=1e-5, abs=0
+    )
 
 
 def test_the_weight_histogram_counts_every_weight_once():

@@ -59,13 +59,17 @@ def layer_gradients(
     finally:
         for hook in hooks:
             hook.remove()
+    # In double: the square of a gradient below 1e-22 is 0 in single.
     norms = torch.stack(
-        [torch.linalg.vector_norm(g.flatten(1), dim=1).mean() * len(real) for g in gradients]
+        [
+            torch.linalg.vector_norm(g.flatten(1).double(), dim=1).mean() * len(real)
+            for g in gradients
+        ]
     )
     # The critic ran twice: first over the reals, then over the fakes.
     return {
         "layers": names,
-        "gradient_norms": norms.view(2, len(names)).mean(dim=0).double().tolist(),
+        "gradient_norms": norms.view(2, len(names)).mean(dim=0).tolist(),
     }
 
 
