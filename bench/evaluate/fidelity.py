@@ -111,7 +111,8 @@ def inception_score(logits: Tensor) -> float:
     """exp(mean KL(p(y|x) || p(y))), the mean over splits.
 
     Salimans et al. 2016, arXiv:1606.03498, section 4. Of images read channel by channel a class is
-    one of each channel's: p(y|x) is the product of the channels'.
+    one of each channel's: p(y|x) is the product of the channels'. It never exceeds the number of
+    samples in a split.
     """
     value = isc_features_to_metric(_joint(logits), splits=INCEPTION_SCORE_SPLITS, rng_seed=RNG_SEED)
     return float(value[KEY_METRIC_ISC_MEAN])

@@ -17,9 +17,9 @@ from bench.evaluate.extractors import make_extractor
 from bench.evaluate.small_cnn import WEIGHTS, classify, load_small_cnn, training_record
 from bench.evaluate.torchvision_operators import _library_loads, declare_missing_operators
 from bench.evaluate.train_digits_cnn import SETTINGS, main
-from bench.evaluate.train_small_cnn import train, vary, write
 from bench.evaluate.train_mnist_cnn import SETTINGS as MNIST_SETTINGS
 from bench.evaluate.train_mnist_cnn import load_mnist, read_idx
+from bench.evaluate.train_small_cnn import train, vary, write
 from bench.spec import EXTRACTORS, EvaluateSpec
 from wgan.data import Digits
 

@@ -48,7 +48,10 @@ def test_a_collapsed_generator_covers_one_mode_with_full_share():
 
 
 def test_the_reverse_kl_is_scipy_s_relative_entropy():
-    counts, shares = torch.tensor([3, 0, 7, 1]), torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+    counts, shares = (
+        torch.tensor([3, 0, 7, 1]),
+        torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64),
+    )
     assert reverse_kl(counts, shares) == pytest.approx(entropy(counts, shares), rel=1e-12)
     # The other way round it would be infinite: a mode is missed.
     assert math.isinf(entropy(shares, counts))
