@@ -61,6 +61,10 @@ CURVE_COLUMNS = (
     "exact_w1",
     "modes_covered",
     "high_quality_share",
+    "mode_reverse_kl",
+    "density",
+    "coverage",
+    "sliced_wasserstein",
 )
 
 

@@ -11,9 +11,18 @@ from wgan.components import ConfigError, UnknownName, build, check_settings, set
 from wgan.config import TrainConfig
 from wgan.diagnostics import PROFILES, Looks
 
-IMAGE_METRICS = ("fid", "kid", "inception_score", "precision_recall")
-DENSITY_METRICS = ("exact_w1", "modes")
-EXTRACTORS = ("auto", "digits_cnn", "inception")
+IMAGE_METRICS = (
+    "fid",
+    "kid",
+    "inception_score",
+    "precision_recall",
+    "density_coverage",
+    "sliced_wasserstein",
+    "modes",
+)
+DENSITY_METRICS = ("exact_w1", "sliced_wasserstein", "modes")
+METRICS = tuple(dict.fromkeys(IMAGE_METRICS + DENSITY_METRICS))
+EXTRACTORS = ("auto", "digits_cnn", "mnist_cnn", "inception")
 _LISTS = {"metrics", "profiles"}
 
 
@@ -21,8 +30,10 @@ _LISTS = {"metrics", "profiles"}
 class EvaluateSpec:
     """How the quality of a run is scored: what the score protocol is made from.
 
-    `metrics` empty means all that the data set allows. `extractor` "auto" is `digits_cnn` for
-    digits and `inception` for every other image set.
+    `metrics` empty means the usual ones: for images FID, KID, inception score, precision and
+    recall, and for stacked digits the modes; for densities exact W1 (above two dimensions sliced
+    W1) and the modes where there are any. `extractor` "auto" is `digits_cnn` for digits and stacked
+    digits, `mnist_cnn` for MNIST and stacked MNIST, and `inception` for every other image set.
     """
 
     every: int = setting(
@@ -61,8 +72,8 @@ class EvaluateSpec:
             if profile not in PROFILES:
                 raise UnknownName(("profiles",), "profile", profile, PROFILES)
         for metric in self.metrics:
-            if metric not in IMAGE_METRICS + DENSITY_METRICS:
-                raise UnknownName(("metrics",), "metric", metric, IMAGE_METRICS + DENSITY_METRICS)
+            if metric not in METRICS:
+                raise UnknownName(("metrics",), "metric", metric, METRICS)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> EvaluateSpec:

@@ -13,7 +13,7 @@ from bench.lease import heartbeat_of
 from bench.run_folder import RunFolder
 from bench.store import Planned
 
-_QUALITY = ("fid", "exact_w1")
+_QUALITY = ("fid", "exact_w1", "sliced_wasserstein")
 FINISHED = ("done", "diverged", "failed", "cancelled")
 
 

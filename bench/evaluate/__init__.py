@@ -15,26 +15,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from bench.evaluate.choice import COLUMNS, chosen_metrics, quality_metric
 from bench.evaluate.errors import EvaluateError
 from bench.evaluate.keys import short_hash
-from bench.spec import DENSITY_METRICS, IMAGE_METRICS, EvaluateSpec
+from bench.spec import EvaluateSpec
 from wgan.data import Data, Dataset, Density, Images
 
 if TYPE_CHECKING:
     from bench.evaluate.images import ImageScorer
     from bench.evaluate.points import PointScorer
 
-__all__ = ["EvaluateError", "Evaluator"]
-
-# The columns that each metric fills.
-COLUMNS = {
-    "fid": ("fid",),
-    "kid": ("kid",),
-    "inception_score": ("inception_score",),
-    "precision_recall": ("precision", "recall"),
-    "exact_w1": ("exact_w1",),
-    "modes": ("modes_covered", "high_quality_share"),
-}
+__all__ = ["COLUMNS", "EvaluateError", "Evaluator", "chosen_metrics"]
 
 
 class Evaluator:
@@ -46,6 +37,7 @@ class Evaluator:
         cache: a folder for what is computed of the real data; made when needed, shared by any
             number of processes.
         device: where images are turned into features.
+        ema: whether the samples to be scored come from an average of the generator's weights.
 
     Attributes:
         protocol: JSON-able: all that the scores depend on; `id`, 8 hex digits of that; and what was
@@ -60,9 +52,18 @@ class Evaluator:
     """
 
     def __init__(
-        self, spec: EvaluateSpec, dataset: Dataset, data: Data, cache: Path, device: str = "cpu"
+        self,
+        spec: EvaluateSpec,
+        dataset: Dataset,
+        data: Data,
+        cache: Path,
+        device: str = "cpu",
+        *,
+        ema: bool = False,
     ) -> None:
-        self._metrics = chosen_metrics(spec, dataset, data)
+        density = data if isinstance(data, Density) else None
+        self._metrics = chosen_metrics(spec, dataset, density)
+        self._quality = quality_metric(density)
         self._shape = (spec.samples, *data.shape)
         self._scorer: ImageScorer | PointScorer
         if isinstance(data, Images):
@@ -78,8 +79,9 @@ class Evaluator:
             "dataset_version": dataset.version,
             "kind": data.kind,
             "metrics": list(self._metrics),
-            "quality": self._scorer.quality,
+            "quality": self._quality,
             **self._scorer.settings,
+            "ema": ema,
         }
         self.protocol: dict[str, Any] = {
             "id": short_hash(settings, 8),
@@ -107,31 +109,13 @@ class Evaluator:
                 f"the protocol says {self._shape}"
             )
         if not torch.isfinite(fake).all():
-            return {column: math.nan for metric in self._metrics for column in COLUMNS[metric]}
+            return dict.fromkeys(self._scorer.measured["floor"], math.nan)
         return self._scorer.score(fake)
 
     def quality(self, scores: Mapping[str, float]) -> float | None:
-        """The number that quality means: FID for images, exact W1 for densities.
+        """The number that quality means; low is good.
 
-        None where that metric was not chosen.
+        FID for images, exact W1 for densities of one or two dimensions, sliced W1 for those of
+        more. None where that metric was not chosen.
         """
-        return scores.get(self._scorer.quality)
-
-
-def chosen_metrics(spec: EvaluateSpec, dataset: Dataset, data: Data) -> tuple[str, ...]:
-    """The metrics of `spec`, in their standing order; all that fit the data where it names none.
-
-    Raises:
-        EvaluateError: a metric that does not fit; names those that do.
-    """
-    fitting: tuple[str, ...] = IMAGE_METRICS
-    if isinstance(data, Density):
-        has_modes = data.modes is not None and (data.mode_std or 0) > 0
-        fitting = tuple(name for name in DENSITY_METRICS if name != "modes" or has_modes)
-    for metric in spec.metrics:
-        if metric not in fitting:
-            raise EvaluateError(
-                f"evaluate.metrics: {metric!r} does not fit the dataset {dataset} ({data.kind}); "
-                f"what fits: {', '.join(fitting)}"
-            )
-    return tuple(name for name in fitting if name in (spec.metrics or fitting))
+        return scores.get(self._quality)

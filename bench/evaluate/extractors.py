@@ -1,7 +1,7 @@
 """Extractors: the networks whose features are compared, behind one call.
 
 An extractor turns uint8 images into features and logits in one pass. A further classifier of ours
-is one more line in `SMALL_CNNS`, with its weights in `weights/`.
+is one more line in `CLASSIFIERS`, with its weights in `weights/`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from bench.evaluate.classifiers import CLASSIFIERS
 from bench.evaluate.errors import EvaluateError
 from bench.evaluate.fidelity import Features
 from bench.evaluate.keys import file_hash
 from bench.evaluate.small_cnn import WEIGHTS, load_small_cnn
-
-# Name to the shape of the images that it was trained on.
-SMALL_CNNS: dict[str, tuple[int, ...]] = {"digits_cnn": (1, 8, 8)}
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -32,7 +30,8 @@ class Extractor:
         name, weights_hash: of the network and of its weights file (SHA-256, hex).
         feature_size: D.
         resizing: what happens to the pixels before the network.
-        network: uint8 images (N, C, H, W) to features (N, D) and logits (N, K), on `device`.
+        network: uint8 images (N, C, H, W) to features (N, D) and logits (N, K), or (N, C, K) where
+            it reads each channel by itself, on `device`.
         batch_size: images per pass.
     """
 
@@ -64,14 +63,6 @@ class Extractor:
         return Features(torch.cat(features), torch.cat(logits))
 
 
-def choose(name: str, dataset: str) -> str:
-    """The extractor `name`; "auto" is the data set's own classifier if any, else Inception."""
-    if name != "auto":
-        return name
-    own = f"{dataset}_cnn"
-    return own if own in SMALL_CNNS else "inception"
-
-
 def make_extractor(
     name: str, shape: tuple[int, ...], inception_weights: str = "", device: str = "cpu"
 ) -> Extractor:
@@ -82,10 +73,16 @@ def make_extractor(
     """
     if name == "inception":
         return _inception(shape, inception_weights, device)
-    wanted = SMALL_CNNS[name]
-    if shape != wanted:
+    return _classifier(name, shape, device)
+
+
+def _classifier(name: str, shape: tuple[int, ...], device: str) -> Extractor:
+    """A classifier of ours; images of several channels it reads channel by channel."""
+    reads, channels = CLASSIFIERS[name], shape[0]
+    own, margin = (1, reads.side, reads.side), reads.margin(shape)
+    if margin is None:
         raise EvaluateError(
-            f"evaluate.extractor: {name!r} reads images of shape {wanted}, not {shape}; "
+            f"evaluate.extractor: {name!r} reads images of shape {own}, not {shape}; "
             "use 'inception' or 'auto'"
         )
     path = WEIGHTS / f"{name}.safetensors"
@@ -94,16 +91,37 @@ def make_extractor(
             f"evaluate.extractor: the weights of {name!r} are missing: {path}; "
             f"they come with wgan-bench; `python -m bench.evaluate.train_{name}` makes them anew"
         )
-    network = load_small_cnn(path, wanted).to(device)
+    network = load_small_cnn(path, own).to(device)
+    if reads.channels_last:
+        network = network.in_channels_last()
+    by_channel = ", each channel by itself, their features joined" if channels > 1 else ""
+    size = f"{reads.side}x{reads.side}"
     return Extractor(
         name=name,
         weights_hash=file_hash(path),
-        feature_size=network.head.in_features,
-        resizing=f"none, native {shape[1]}x{shape[2]}",
-        network=network,
-        batch_size=500,
+        feature_size=network.head.in_features * channels,
+        resizing=(
+            f"the middle {size} of {shape[1]}x{shape[2]}" if margin else f"none, native {size}"
+        )
+        + by_channel,
+        network=_channel_by_channel(network, margin) if channels > 1 or margin else network,
+        batch_size=500 // channels,
         device=device,
     )
+
+
+def _channel_by_channel(network: Network, margin: int) -> Network:
+    """The network on the middle of each channel: features (N, C D) and logits (N, C, K)."""
+
+    def run(images: Tensor) -> tuple[Tensor, Tensor]:
+        count, channels, height, width = images.shape
+        middle = images[:, :, margin : height - margin, margin : width - margin]
+        features, logits = network(middle.flatten(0, 1)[:, None])
+        if channels == 1:
+            return features, logits
+        return features.view(count, -1), logits.view(count, channels, -1)
+
+    return run
 
 
 def _inception(shape: tuple[int, ...], weights: str, device: str) -> Extractor:

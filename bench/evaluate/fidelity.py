@@ -47,7 +47,10 @@ RNG_SEED = 2020  # of KID's subsets and of the shuffling before the inception sc
 
 @dataclass(frozen=True)
 class Features:
-    """What an extractor gives for N images: float32, shapes (N, D) and (N, K), on the CPU."""
+    """What an extractor gives for N images: float32, shapes (N, D) and (N, K), on the CPU.
+
+    Where it reads each channel by itself, `logits` has the shape (N, C, K).
+    """
 
     features: Tensor
     logits: Tensor
@@ -107,10 +110,22 @@ def kid(fake: Tensor, real: Real, subset_size: int) -> float:
 def inception_score(logits: Tensor) -> float:
     """exp(mean KL(p(y|x) || p(y))), the mean over splits.
 
-    Salimans et al. 2016, arXiv:1606.03498, section 4.
+    Salimans et al. 2016, arXiv:1606.03498, section 4. Of images read channel by channel a class is
+    one of each channel's: p(y|x) is the product of the channels'. It never exceeds the number of
+    samples in a split.
     """
-    value = isc_features_to_metric(logits, splits=INCEPTION_SCORE_SPLITS, rng_seed=RNG_SEED)
+    value = isc_features_to_metric(_joint(logits), splits=INCEPTION_SCORE_SPLITS, rng_seed=RNG_SEED)
     return float(value[KEY_METRIC_ISC_MEAN])
+
+
+def _joint(logits: Tensor) -> Tensor:
+    """Logits (N, K), or (N, C, K) as those of all combinations of classes, shape (N, K^C)."""
+    if logits.dim() == 2:
+        return logits
+    joint = logits[:, 0]
+    for channel in logits.unbind(1)[1:]:
+        joint = (joint[:, :, None] + channel[:, None, :]).flatten(1)
+    return joint
 
 
 def precision_recall(fake: Tensor, real: Real) -> tuple[float, float]:

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from bench.evaluate import fidelity
+from bench.evaluate import density_coverage as balls
+from bench.evaluate import fidelity, patches
 from bench.evaluate.class_gaussian import SEED, class_gaussian, class_pixel_gaussian
+from bench.evaluate.classifiers import choose
 from bench.evaluate.errors import EvaluateError
-from bench.evaluate.extractors import Extractor, choose, make_extractor
+from bench.evaluate.extractors import Extractor, make_extractor
+from bench.evaluate.fidelity import Features
 from bench.evaluate.keys import tensor_hash
+from bench.evaluate.modes import class_mode_scores, class_shares
 from bench.evaluate.real import (
     Arrays,
     cached_arrays,
@@ -41,8 +45,6 @@ class ImageScorer:
         EvaluateError: an extractor that cannot be had or does not fit, or too few images.
     """
 
-    quality = "fid"
-
     def __init__(
         self,
         spec: EvaluateSpec,
@@ -65,6 +67,7 @@ class ImageScorer:
         self.real = real_reference(cache, data.train, self.extractor)
         self.n_floor = min(len(data.held_out), spec.samples)
         self.kid_subset_size = min(spec.kid_subset_size, self.n_floor, len(self.real.features))
+        self._prepare(spec, data)
         self.settings = self._settings(spec, data)
         self._score_reals(spec, data, cache)
 
@@ -72,10 +75,32 @@ class ImageScorer:
         """The metrics of float images in [-1, 1], shape (N, C, H, W)."""
         return self._score_pixels(as_pixels(fake))
 
+    def _prepare(self, spec: EvaluateSpec, data: Images) -> None:
+        """What the chosen metrics compare with, beside `real`: no more reals than fakes."""
+        if "density_coverage" in self.metrics:
+            self.centres = fixed_part(self.real.features, spec.samples)
+            self.radii = balls.ball_radii(self.centres)
+        if "sliced_wasserstein" in self.metrics:
+            self.real_pixels = fixed_part(data.train, spec.samples).cpu()
+        if "modes" in self.metrics:
+            self.mode_shares = _mode_shares(data)
+
     def _score_pixels(self, pixels: Tensor) -> dict[str, float]:
-        return fidelity.image_scores(
-            self.extractor(pixels), self.real, self.metrics, self.kid_subset_size
-        )
+        return self._score_features(pixels, self.extractor(pixels))
+
+    def _score_features(self, pixels: Tensor, found: Features) -> dict[str, float]:
+        """The chosen metrics of uint8 images and what the extractor gives for them."""
+        scores = fidelity.image_scores(found, self.real, self.metrics, self.kid_subset_size)
+        if "density_coverage" in self.metrics:
+            scores["density"], scores["coverage"] = balls.density_coverage(
+                found.features, self.centres, self.radii
+            )
+        if "sliced_wasserstein" in self.metrics:
+            scores["sliced_wasserstein"] = patches.image_distance(pixels, self.real_pixels)
+        if "modes" in self.metrics:
+            covered, kl = class_mode_scores(found.logits, self.mode_shares)
+            scores["modes_covered"], scores["mode_reverse_kl"] = float(covered), kl
+        return scores
 
     def _settings(self, spec: EvaluateSpec, data: Images) -> dict[str, Any]:
         """What the scores depend on; of the metrics' own settings those of the chosen ones."""
@@ -94,7 +119,6 @@ class ImageScorer:
             "quantisation": "127.5 x + 127.5, rounded half to even, clamped",
             "resizing": self.extractor.resizing,
             "torch_fidelity": fidelity.TORCH_FIDELITY_VERSION,
-            "ema": False,
         }
         if "kid" in self.metrics:
             settings |= {
@@ -110,6 +134,7 @@ class ImageScorer:
             settings["n_real_features"] = len(self.real.features)
         if {"kid", "inception_score"} & set(self.metrics):
             settings["rng_seed"] = fidelity.RNG_SEED
+        settings |= self._further_settings(spec)
         if data.train_labels is not None:
             settings["class_gaussian"] = (
                 f"mean and covariance of each class's training pixels, n_fake samples, seed {SEED}"
@@ -117,12 +142,37 @@ class ImageScorer:
             settings["class_pixel_gaussian"] = "the same with the variances alone"
         return settings
 
+    def _further_settings(self, spec: EvaluateSpec) -> dict[str, Any]:
+        """Those of the metrics that are ours."""
+        settings: dict[str, Any] = {}
+        if "density_coverage" in self.metrics:
+            settings |= {
+                "density_coverage_neighbours": balls.NEIGHBOURS,
+                "density_coverage_reals": len(self.centres),
+                "coverage_expected": round(
+                    balls.expected_coverage(len(self.centres), spec.samples), 4
+                ),
+            }
+        if "sliced_wasserstein" in self.metrics:
+            settings |= {
+                "sliced_wasserstein": patches.DESCRIPTION,
+                "sliced_wasserstein_reals": len(self.real_pixels),
+            }
+        if "modes" in self.metrics:
+            settings |= {
+                "modes": len(self.mode_shares),
+                "mode_reverse_kl": "KL(shares || training labels' shares) in nats, of all samples, "
+                "each in the extractor's likeliest class",
+            }
+        return settings
+
     def _score_reals(self, spec: EvaluateSpec, data: Images, cache: Path) -> None:
         """Fill `measured`, from the cache where it has them."""
 
         def compute() -> Arrays:
-            held_out = self.extractor(fixed_part(data.held_out, self.n_floor))
-            scores = fidelity.image_scores(held_out, self.real, self.metrics, self.kid_subset_size)
+            pixels = fixed_part(data.held_out, self.n_floor)
+            held_out = self.extractor(pixels)
+            scores = self._score_features(pixels, held_out)
             found = {f"floor:{name}": value for name, value in scores.items()}
             if "fid" in self.metrics and self.n_floor < spec.samples:
                 estimated = fidelity.extrapolated_fid(held_out.features, self.real, spec.samples)
@@ -154,3 +204,21 @@ class ImageScorer:
             "floor_extrapolated_error": grouped.pop("floor_extrapolated_error", {}),
             "baselines": grouped,
         }
+
+
+def _mode_shares(data: Images) -> Tensor:
+    """How likely each mode is in the training split.
+
+    Raises:
+        EvaluateError: there are no labels to tell by, or modes that never occur, against which no
+            generator that makes them could be scored.
+    """
+    if data.train_labels is None:
+        raise EvaluateError("evaluate.metrics: 'modes' needs labels, and the dataset has none")
+    shares = class_shares(data.train_labels.cpu(), data.shape[0])
+    if not bool((shares > 0).all()):
+        raise EvaluateError(
+            f"evaluate.metrics: 'modes': {int((shares == 0).sum())} of the {len(shares)} modes "
+            f"never occur in the {len(data.train_labels)} training images; take more of them"
+        )
+    return shares

@@ -1,4 +1,9 @@
-"""Scoring generated points against a density: the protocol, the floor, the scores."""
+"""Scoring generated points against a density: the protocol, the floor, the scores.
+
+Exact W1 between two samples of one distribution falls with their number n as n^(-1/d): in the plane
+it serves, and in 16 dimensions 1,500 points read 3.2 where the truth is 1. Above two dimensions the
+quality number is the sliced distance, whose error falls as n^(-1/2); exact W1 is on request.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,19 @@ from typing import Any
 
 from torch import Tensor
 
-from bench.evaluate.modes import NEAR, W1_POINTS, distance_to_reference, mode_scores
+from bench.evaluate.modes import NEAR, mode_scores
+from bench.evaluate.sliced_wasserstein import (
+    DIRECTIONS,
+    SEED,
+    random_directions,
+    sliced_wasserstein,
+)
 from bench.spec import EvaluateSpec
 from wgan.data import Density
+from wgan.exact import exact_w1
 from wgan.random import stream
+
+W1_POINTS = 1000  # the assignment problem costs n^3: about 0.1 s here
 
 
 class PointScorer:
@@ -23,19 +37,19 @@ class PointScorer:
             generator's; `baselines`, empty.
     """
 
-    quality = "exact_w1"
-
     def __init__(self, spec: EvaluateSpec, data: Density, metrics: tuple[str, ...]) -> None:
         self.metrics = metrics
         self.data = data
         points = min(W1_POINTS, spec.samples)
         self.reference = data.sampler(points, stream(0, "score_reference"))
+        # As many as a generator gives: this distance costs n log n.
+        self.projected = data.sampler(spec.samples, stream(0, "score_reference")).double()
+        self.directions = random_directions(data.shape[0])
         self.settings: dict[str, Any] = {
             "split": "fresh samples",
             "n_fake": spec.samples,
             "n_floor": spec.samples,
             "floor_split": "a further real sample",
-            "ema": False,
         }
         if "exact_w1" in metrics:
             self.settings |= {
@@ -43,8 +57,15 @@ class PointScorer:
                 "w1_points": points,
                 "w1": "exact, by assignment: the first w1_points fakes, one fixed real sample",
             }
+        if "sliced_wasserstein" in metrics:
+            self.settings["sliced_wasserstein"] = (
+                f"mean W1 over {DIRECTIONS} directions, seed {SEED}, with n_fake reals"
+            )
         if "modes" in metrics:
             self.settings["mode_radius"] = f"{NEAR:g} standard deviations"
+            self.settings["mode_reverse_kl"] = (
+                "KL(shares || uniform) in nats, of the samples within mode_radius"
+            )
         floor = self.score(data.sampler(spec.samples, stream(0, "score_floor")))
         self.measured: dict[str, dict[str, Any]] = {"floor": floor, "baselines": {}}
 
@@ -53,9 +74,20 @@ class PointScorer:
         fake, scores = fake.detach().cpu(), {}
         if "exact_w1" in self.metrics:
             scores["exact_w1"] = distance_to_reference(fake, self.reference)
+        if "sliced_wasserstein" in self.metrics:
+            scores["sliced_wasserstein"] = sliced_wasserstein(
+                fake.double(), self.projected, self.directions
+            )
         if "modes" in self.metrics:
             assert self.data.modes is not None
             assert self.data.mode_std is not None
-            covered, share = mode_scores(fake, self.data.modes, self.data.mode_std)
-            scores["modes_covered"], scores["high_quality_share"] = float(covered), share
+            found = mode_scores(fake, self.data.modes, self.data.mode_std)
+            scores["modes_covered"] = float(found.covered)
+            scores["high_quality_share"] = found.high_quality_share
+            scores["mode_reverse_kl"] = found.reverse_kl
         return scores
+
+
+def distance_to_reference(fake: Tensor, reference: Tensor) -> float:
+    """Exact W1 between the first n of `fake`, shape (N, d), and `reference`, shape (n, d)."""
+    return exact_w1(fake[: len(reference)], reference)

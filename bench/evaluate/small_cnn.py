@@ -1,8 +1,8 @@
 """A small image classifier whose penultimate layer gives features where Inception does not fit.
 
-Inception wants 299 x 299 pixels and gives 2,048 features: more than the 1,437 real digits can give
-a covariance for. This one reads images at their native size. Here is the network and how its
-weights file is read; `train_digits_cnn` trains it.
+Inception wants 299 x 299 pixels of photographs and gives 2,048 features: more than the 1,437 real
+digits can give a covariance for. This one reads images at their native size. Here is the network
+and how its weights file is read; `train_small_cnn` trains it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,16 @@ class SmallCNN(nn.Module):
         features: Tensor = self.body(pixels.to(torch.float32) / 255)
         return features, self.head(features)
 
+    def in_channels_last(self) -> SmallCNN:
+        """Itself, with a memory layout in which images of 28 pixels take three fifths of the time.
+
+        The numbers are the same but for their last bits.
+        """
+        for weights in self.parameters():
+            if weights.dim() == 4:
+                weights.data = weights.data.to(memory_format=torch.channels_last)
+        return self
+
 
 def load_small_cnn(path: Path, shape: tuple[int, ...]) -> SmallCNN:
     """The network with the weights of a safetensors file, in evaluation mode, without gradients.
@@ -77,6 +87,6 @@ def training_record(path: Path) -> dict[str, Any]:
 def classify(network: SmallCNN, images: Tensor, labels: Tensor) -> tuple[float, float]:
     """Accuracy and mean cross-entropy (in nats) on uint8 images (N, C, H, W) with labels (N,)."""
     with torch.no_grad():
-        logits = network(images)[1].double()
+        logits = torch.cat([network(part)[1] for part in images.split(500)]).double()
     correct = (logits.argmax(dim=1) == labels).double().mean()
     return float(correct), float(nn.functional.cross_entropy(logits, labels))

@@ -22,9 +22,9 @@ from bench.grid.overrides import Overrides, parse_overrides
 from bench.grid.selection import select
 from bench.grid.settings import FIELDS, as_mapping, flow, nearest, sentence, short
 from bench.grid.source import Source, SweepError, read
-from bench.spec import IMAGE_METRICS, EvaluateSpec, RunSpec
+from bench.spec import EvaluateSpec, RunSpec
 from wgan.components import ConfigError, build, check_settings, setting
-from wgan.data import Dataset
+from wgan.data import Dataset, Density
 
 T = TypeVar("T")
 
@@ -169,24 +169,17 @@ def _check_metrics(
         problem = _unfit(evaluate, dataset)
         if problem is not None:
             where, keys = (given[1], ()) if given else (source, ("evaluate", "metrics"))
-            raise where.error(keys, f"{problem}; without 'metrics' every run has all that fit")
+            raise where.error(keys, f"{problem}; without 'metrics' every run has the usual ones")
 
 
 def _unfit(evaluate: EvaluateSpec, dataset: Dataset) -> str | None:
-    if len(dataset.shape) == 1:
-        # The data of a density is nothing but its formula; images are not worth loading here.
-        try:
-            chosen_metrics(evaluate, dataset, dataset.load())
-        except EvaluateError as error:
-            return str(error)
-        return None
-    unfit = [metric for metric in evaluate.metrics if metric not in IMAGE_METRICS]
-    if not unfit:
-        return None
-    return (
-        f"evaluate.metrics: {unfit[0]!r} does not fit the dataset {dataset} (images); "
-        f"what fits: {', '.join(IMAGE_METRICS)}"
-    )
+    # The data of a density is nothing but its formula; images are not worth loading here.
+    data = dataset.load() if len(dataset.shape) == 1 else None
+    try:
+        chosen_metrics(evaluate, dataset, data if isinstance(data, Density) else None)
+    except EvaluateError as error:
+        return str(error)
+    return None
 
 
 def _claims(source: Source, file: dict[str, Any]) -> list[str]:

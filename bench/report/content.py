@@ -145,7 +145,7 @@ def page(records: Records) -> Page:
 
 def _section(records: Records, part: Part, colours: Colours, *, several: bool) -> Section:
     runs, curves, protocol = part.runs, part.curves, part.protocol
-    quality = quality_column(curves)
+    quality = quality_column(curves, protocol.get("quality"))
     key = str(protocol.get("id", "")) if several else ""
     trouble = _trouble(part, quality)
     floor = _level(protocol.get("floor"), quality)

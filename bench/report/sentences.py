@@ -23,7 +23,11 @@ from bench.stats.verdicts import (
 )
 from bench.tables import MINUS, correlation, probability, span
 
-QUALITY_NAMES: Mapping[str, str] = {"fid": "FID", "exact_w1": "exact W1"}
+QUALITY_NAMES: Mapping[str, str] = {
+    "fid": "FID",
+    "exact_w1": "exact W1",
+    "sliced_wasserstein": "sliced W1",
+}
 FIXED = "\N{NO-BREAK SPACE}"
 STANDARD_GAN_LOSSES = ("nonsaturating", "minimax")
 SIGN = (

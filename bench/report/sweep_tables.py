@@ -33,6 +33,10 @@ METRIC_NAMES = {
     "exact_w1": "Exact W1",
     "modes_covered": "Modes covered",
     "high_quality_share": "Share of high-quality samples",
+    "mode_reverse_kl": "Reverse KL of the modes",
+    "density": "Density",
+    "coverage": "Coverage",
+    "sliced_wasserstein": "Sliced W1",
 }
 
 BASELINE_NAMES = {

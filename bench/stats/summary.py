@@ -33,9 +33,12 @@ class Summary:
     unfinished: int
 
 
-def quality_column(curves: pd.DataFrame) -> str | None:
-    """The quality measure these curves hold: "fid", or "exact_w1" for densities, or None."""
-    for name in QUALITY_COLUMNS:
+def quality_column(curves: pd.DataFrame, stated: str | None = None) -> str | None:
+    """The quality measure these curves hold: what their protocol states, else FID or exact W1.
+
+    None where they hold none.
+    """
+    for name in ((stated,) if stated else ()) + QUALITY_COLUMNS:
         if name in curves.columns and np.isfinite(curves[name].astype(float)).any():
             return name
     return None

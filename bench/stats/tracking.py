@@ -109,7 +109,7 @@ def track(
         runs: columns run_id, label, seed, state, dead_critic.
         curves: columns run_id, step, `quality`, `estimate`; where they are there, also
             estimate_held_out_error, score_mean and score_std, by which dead stretches are known.
-        quality: the column that is low for good samples: "fid" or "exact_w1".
+        quality: the column that is low for good samples, such as "fid" or "exact_w1".
         estimate: the column that is correlated with it.
         floor: quality of real data against real data, the other thing needed to know a dead
             stretch.

@@ -12,7 +12,7 @@ import click
 from bench.evaluate import COLUMNS
 from bench.grid.looks import promises
 from bench.grid.settings import FAMILIES, flow, unknown
-from bench.spec import DENSITY_METRICS, IMAGE_METRICS, EvaluateSpec
+from bench.spec import DENSITY_METRICS, IMAGE_METRICS, METRICS, EvaluateSpec
 from bench.verbs.show import say, show_json
 from wgan.components import Component, plain_settings
 from wgan.config import TrainConfig
@@ -26,8 +26,12 @@ _METRICS = {
     "kid": "squared MMD of features; Binkowski et al. 2018, arXiv:1801.01401",
     "inception_score": "Salimans et al. 2016, arXiv:1606.03498",
     "precision_recall": "Kynkäänniemi et al. 2019, arXiv:1904.06991",
+    "density_coverage": "Naeem et al. 2020, arXiv:2002.09797; on request",
     "exact_w1": "Wasserstein-1 distance between equal samples, by optimal assignment",
-    "modes": "modes covered, and the share of samples close to one",
+    "sliced_wasserstein": "mean Wasserstein-1 distance of projections; images by patches, on "
+    "request; Karras et al. 2018, arXiv:1710.10196, section 5",
+    "modes": "modes or classes covered, how unevenly, and of points the share close to one; "
+    "Lin et al. 2018, arXiv:1712.04086, section 4",
 }
 
 
@@ -102,11 +106,12 @@ def _recipes() -> Iterator[dict[str, Any]]:
 
 
 def _metrics() -> Iterator[dict[str, Any]]:
-    for name in (*IMAGE_METRICS, *DENSITY_METRICS):
+    kinds = {"images": IMAGE_METRICS, "densities": DENSITY_METRICS}
+    for name in METRICS:
         yield {
             "name": name,
-            "about": _METRICS.get(name, ""),
-            "for": "images" if name in IMAGE_METRICS else "densities",
+            "about": _METRICS[name],
+            "for": " and ".join(kind for kind, names in kinds.items() if name in names),
             "columns": list(COLUMNS[name]),
         }
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from bench.cli import main
 from bench.grid.settings import FAMILIES
-from bench.spec import DENSITY_METRICS, IMAGE_METRICS
+from bench.spec import METRICS
 from wgan.diagnostics import PROFILES
 from wgan.recipes import RECIPES
 
@@ -60,7 +60,7 @@ def test_recipes_are_listed_with_what_they_set():
 
 def test_metrics_are_listed_with_their_columns():
     entries = json.loads(listed("metrics", "--json"))
-    assert [entry["name"] for entry in entries] == [*IMAGE_METRICS, *DENSITY_METRICS]
+    assert [entry["name"] for entry in entries] == list(METRICS)
     assert all(entry["about"] and entry["columns"] for entry in entries)
 
 

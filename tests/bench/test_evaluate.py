@@ -48,7 +48,12 @@ def test_every_score_has_a_column_of_its_own(evaluator, digits, cache):
     images = evaluator.score(noise())
     points = Evaluator(SPEC, Ring8(), Ring8().load(), cache).score(some(Ring8().load(), 400))
     assert set(images) == {"fid", "kid", "inception_score", "precision", "recall"}
-    assert set(points) == {"exact_w1", "modes_covered", "high_quality_share"}
+    assert set(points) == {
+        "exact_w1",
+        "modes_covered",
+        "high_quality_share",
+        "mode_reverse_kl",
+    }
     assert {*images, *points} <= set(CURVE_COLUMNS)
     assert all(type(value) is float for value in (*images.values(), *points.values()))
 
@@ -224,16 +229,148 @@ def test_kid_subsets_are_no_larger_than_what_is_there(digits, cache):
     assert math.isfinite(evaluator.score(noise(40))["kid"])
 
 
+def test_what_digits_and_densities_without_modes_were_scored_by_keeps_its_id(evaluator, cache):
+    # Run folders of earlier versions hold these: the usual metrics and their settings are the same.
+    digits = Evaluator(EvaluateSpec(), Digits(), Digits().load(), cache).protocol
+    settings = {key: value for key, value in digits.items() if key not in MEASURED}
+    assert short_hash({**settings, "torch_fidelity": "0.4.0"}, 8) == "dd11ec9c"
+    roll = Evaluator(EvaluateSpec(), SwissRoll(), SwissRoll().load(), cache).protocol
+    assert roll["id"] == "db50418a"
+    # A ring's modes have one column more, which earlier rows lack.
+    ring = Evaluator(EvaluateSpec(), Ring8(), Ring8().load(), cache).protocol
+    assert ring["id"] != "0b9f8a88"
+
+
+def test_averaged_weights_are_part_of_the_protocol_and_change_no_score(evaluator, digits, cache):
+    averaged = Evaluator(SPEC, Digits(), digits, cache, ema=True)
+    assert averaged.protocol["ema"] is True
+    assert evaluator.protocol["ema"] is False
+    assert averaged.protocol["id"] != evaluator.protocol["id"]
+    assert averaged.score(noise()) == evaluator.score(noise())
+    ring = Ring8().load()
+    ids = {
+        Evaluator(SPEC, Ring8(), ring, cache, ema=ema).protocol["id"] for ema in (False, True, True)
+    }
+    assert len(ids) == 2
+
+
+# Metrics on request.
+
+EVERY = ("fid", "density_coverage", "sliced_wasserstein", "modes")
+
+
+@pytest.fixture(scope="module")
+def full(digits, cache):
+    return Evaluator(replace(SPEC, metrics=EVERY), Digits(), digits, cache)
+
+
+def test_metrics_on_request_fill_their_columns_and_say_how(full, evaluator):
+    scores = full.score(noise())
+    assert set(scores) == {
+        "fid",
+        "density",
+        "coverage",
+        "sliced_wasserstein",
+        "modes_covered",
+        "mode_reverse_kl",
+    }
+    assert set(scores) <= set(CURVE_COLUMNS)
+    assert full.protocol["density_coverage_neighbours"] == 5
+    assert full.protocol["density_coverage_reals"] == full.protocol["n_fake"] == 400
+    assert full.protocol["sliced_wasserstein_reals"] == 400
+    assert full.protocol["coverage_expected"] == pytest.approx(0.97, abs=0.002)
+    assert "7x7" in full.protocol["sliced_wasserstein"]
+    assert full.protocol["modes"] == 10
+    assert not {"sliced_wasserstein", "modes", "coverage_expected"} & set(evaluator.protocol)
+
+
+def test_better_samples_score_better_by_the_metrics_on_request(full, digits):
+    real = full.score(some(digits, 400))
+    noisy = full.score(some(digits, 400) + 0.5 * noise())
+    bad = full.score(noise())
+    assert real["density"] > noisy["density"] > bad["density"]
+    assert real["coverage"] > noisy["coverage"] > bad["coverage"]
+    assert real["sliced_wasserstein"] < noisy["sliced_wasserstein"] < bad["sliced_wasserstein"]
+    assert real["mode_reverse_kl"] < 0.05 < bad["mode_reverse_kl"]
+    assert real["modes_covered"] == 10
+    assert full.protocol["floor"]["density"] == pytest.approx(1, abs=0.15)
+    assert full.protocol["floor"]["modes_covered"] == 10
+
+
+def test_dropping_classes_shows_in_modes_and_coverage_and_not_in_density(full, digits):
+    zeros = digits.train[digits.train_labels == 0]
+    chosen = torch.randint(len(zeros), (400,), generator=torch.Generator().manual_seed(0))
+    scores = full.score(as_float(zeros[chosen]))
+    assert scores["modes_covered"] == 1
+    share = (digits.train_labels == 0).double().mean().item()
+    assert scores["mode_reverse_kl"] == pytest.approx(-math.log(share))
+    assert scores["coverage"] < 0.15
+    assert scores["density"] > 0.8
+
+
+def test_metrics_on_request_are_finite_for_a_constant_generator(full):
+    for value in (-1.0, 0.0, 1.0):
+        scores = full.score(torch.full((400, 1, 8, 8), value))
+        assert all(math.isfinite(score) for score in scores.values())
+        assert scores["modes_covered"] == 1
+        assert scores["coverage"] < 0.05
+
+
+class Stacked:
+    """A stand-in for the description of the stacked digits."""
+
+    name, version, shape = "stacked_digits", 1, (3, 8, 8)
+
+    def to_plain(self, **_):
+        return {"stacked_digits": {}}
+
+
+@pytest.fixture(scope="module")
+def stacks(digits):
+    def draw(pixels, labels, count, seed):
+        rng = torch.Generator().manual_seed(seed)
+        chosen = torch.randint(len(pixels), (count, 3), generator=rng)
+        return pixels[chosen, 0], labels[chosen] @ torch.tensor([100, 10, 1])
+
+    train, labels = draw(digits.train, digits.train_labels, 1500, 0)
+    held_out, held_out_labels = draw(digits.held_out, digits.held_out_labels, 300, 1)
+    return Images("stacked_digits", train, held_out, labels, held_out_labels)
+
+
+def test_stacks_are_scored_by_their_thousand_modes_too(stacks, tmp_path):
+    evaluator = Evaluator(EvaluateSpec(samples=300), Stacked(), stacks, tmp_path)
+    protocol = evaluator.protocol
+    assert protocol["metrics"] == ["fid", "kid", "inception_score", "precision_recall", "modes"]
+    assert (protocol["extractor"], protocol["feature_size"]) == ("digits_cnn", 192)
+    assert protocol["modes"] == 1000
+    floor = protocol["floor"]
+    # 300 draws of 1,000 equally likely modes.
+    assert floor["modes_covered"] == pytest.approx(1000 * (1 - 0.999**300), rel=0.1)
+    assert 1 < floor["mode_reverse_kl"] < 1.5
+    assert 20 < floor["inception_score"] < 30  # at most the samples in a split
+    same = as_float(stacks.train[:1].expand(300, -1, -1, -1))
+    collapsed = evaluator.score(same)
+    assert collapsed["modes_covered"] == 1
+    assert collapsed["mode_reverse_kl"] == pytest.approx(math.log(1000), abs=0.5)
+    assert collapsed["inception_score"] == pytest.approx(1, abs=1e-5)
+
+
 # What is refused.
 
 
 @pytest.mark.parametrize(
     ("dataset", "metric", "fits"),
     [
-        (Digits(), "exact_w1", "fid, kid, inception_score, precision_recall"),
-        (Ring8(), "fid", "exact_w1, modes"),
-        (SwissRoll(), "modes", "exact_w1"),
-        (Ring8(std=0.0), "modes", "exact_w1"),
+        (
+            Digits(),
+            "exact_w1",
+            "fid, kid, inception_score, precision_recall, density_coverage, sliced_wasserstein, "
+            "modes",
+        ),
+        (Ring8(), "fid", "exact_w1, sliced_wasserstein, modes"),
+        (Ring8(), "density_coverage", "exact_w1, sliced_wasserstein, modes"),
+        (SwissRoll(), "modes", "exact_w1, sliced_wasserstein"),
+        (Ring8(std=0.0), "modes", "exact_w1, sliced_wasserstein"),
     ],
 )
 def test_a_metric_that_does_not_fit_is_refused_with_those_that_do(dataset, metric, fits, tmp_path):
@@ -245,6 +382,23 @@ def test_modes_are_left_out_where_there_are_none(tmp_path):
     roll = Evaluator(SPEC, SwissRoll(), SwissRoll().load(), tmp_path)
     assert roll.protocol["metrics"] == ["exact_w1"]
     assert set(roll.score(some(SwissRoll().load(), 400))) == {"exact_w1"}
+
+
+def test_modes_of_images_need_their_own_classifier(digits, tmp_path):
+    spec = EvaluateSpec(metrics=("modes",), extractor="inception")
+    with pytest.raises(EvaluateError, match=r"'modes' does not fit the dataset digits \(images\)"):
+        Evaluator(spec, Digits(), digits, tmp_path)
+
+
+def test_modes_of_images_need_labels_and_all_of_them(digits, tmp_path):
+    spec = EvaluateSpec(samples=64, metrics=("modes",))
+    unlabelled = Images("digits", digits.train, digits.held_out)
+    with pytest.raises(EvaluateError, match="'modes' needs labels, and the dataset has none"):
+        Evaluator(spec, Digits(), unlabelled, tmp_path)
+    known = digits.train_labels != 4
+    no_four = replace(digits, train=digits.train[known], train_labels=digits.train_labels[known])
+    with pytest.raises(EvaluateError, match="1 of the 10 modes never occur in the 12"):
+        Evaluator(spec, Digits(), no_four, tmp_path)
 
 
 def test_too_few_images_are_refused_with_their_number(digits, tmp_path):

@@ -1,19 +1,25 @@
 """The extractors: the shipped classifier's honesty, and Inception's weights wherever they are."""
 
+import gzip
 import hashlib
+import os
 import pickle
 import urllib.error
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from bench.evaluate import EvaluateError, Evaluator
-from bench.evaluate.extractors import choose, make_extractor
+from bench.evaluate.classifiers import CLASSIFIERS, choose, counts_modes
+from bench.evaluate.extractors import make_extractor
 from bench.evaluate.small_cnn import WEIGHTS, classify, load_small_cnn, training_record
-from bench.evaluate.train_digits_cnn import SETTINGS, main, train, vary, write
-from bench.spec import EvaluateSpec
+from bench.evaluate.train_digits_cnn import SETTINGS, main
+from bench.evaluate.train_mnist_cnn import SETTINGS as MNIST_SETTINGS
+from bench.evaluate.train_mnist_cnn import load_mnist, read_idx
+from bench.evaluate.train_small_cnn import train, vary, write
+from bench.spec import EXTRACTORS, EvaluateSpec
 from wgan.data import Digits
 from wgan.data.torchvision_operators import _library_loads, declare_missing_operators
 
@@ -97,6 +103,132 @@ def test_the_command_makes_a_classifier_as_good_as_the_shipped_one(tmp_path, mon
     assert str(output) in capsys.readouterr().out
 
 
+# mnist_cnn.
+
+SHIPPED_MNIST = WEIGHTS / "mnist_cnn.safetensors"
+
+
+def test_the_shipped_mnist_classifier_says_how_it_was_made():
+    record = training_record(SHIPPED_MNIST)
+    assert record["held_out_accuracy"] >= 0.985
+    assert record["command"] == "python -m bench.evaluate.train_mnist_cnn"
+    assert record["settings"] == MNIST_SETTINGS
+    assert record["data"] == "mnist, training split"
+    assert (record["n_train"], record["n_held_out"]) == (60_000, 10_000)
+    assert SHIPPED_MNIST.stat().st_size < 1_200_000
+
+
+@pytest.mark.mnist
+def test_the_shipped_mnist_classifier_is_as_good_as_its_header_says():
+    data = load_mnist(mnist())
+    network = load_small_cnn(SHIPPED_MNIST, (1, 28, 28))
+    accuracy, cross_entropy = classify(network, data.held_out, data.held_out_labels)
+    record = training_record(SHIPPED_MNIST)
+    assert accuracy == record["held_out_accuracy"]
+    assert cross_entropy == pytest.approx(record["held_out_cross_entropy"], rel=1e-4)
+
+
+@pytest.mark.mnist
+def test_mnist_s_own_classifier_gives_a_low_floor_and_counts_ten_modes(tmp_path):
+    data = load_mnist(mnist())
+    part = replace(data, train=data.train[:6000], train_labels=data.train_labels[:6000])
+    spec = EvaluateSpec(samples=1000, metrics=("fid", "density_coverage", "modes"))
+    evaluator = Evaluator(spec, Described("mnist", (1, 28, 28)), part, tmp_path)
+    floor, worse = evaluator.protocol["floor"], evaluator.protocol["baselines"]["class_gaussian"]
+    assert evaluator.protocol["extractor"] == "mnist_cnn"
+    assert floor["fid"] < worse["fid"] / 2
+    assert floor["density"] == pytest.approx(1, abs=0.15)
+    assert floor["coverage"] == pytest.approx(evaluator.protocol["coverage_expected"], abs=0.05)
+    assert floor["modes_covered"] == 10
+    assert floor["mode_reverse_kl"] < 0.03
+
+
+def mnist():
+    """Where real MNIST lies."""
+    root = os.environ.get("WGAN_BENCH_TEST_DATA")
+    if not root or not (Path(root) / "mnist").is_dir():
+        pytest.skip("real MNIST is not under WGAN_BENCH_TEST_DATA")
+    return Path(root) / "mnist"
+
+
+def idx(*shape):
+    content = bytes(range(torch.Size(shape).numel()))
+    return bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape) + content
+
+
+def test_idx_files_are_read_packed_or_not(tmp_path):
+    (tmp_path / "plain").write_bytes(idx(2, 3, 4))
+    (tmp_path / "packed.gz").write_bytes(gzip.compress(idx(2, 3, 4)))
+    expected = torch.arange(24, dtype=torch.uint8).view(2, 3, 4)
+    assert torch.equal(read_idx(tmp_path, "plain"), expected)
+    assert torch.equal(read_idx(tmp_path, "packed"), expected)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read_idx(tmp_path, "nowhere")
+    for broken in (idx(2, 3, 4)[:-1], b"", b"<html>", b"\0\0\x0b" + idx(2, 3)[3:], b"\0\0\x08\0"):
+        (tmp_path / "broken").write_bytes(broken)
+        with pytest.raises(ValueError, match=r"broken in .* is no idx file"):
+            read_idx(tmp_path, "broken")
+
+
+def test_training_in_another_memory_layout_writes_the_same_kind_of_file(tmp_path, digits):
+    few = replace(digits, train=digits.train[:128], train_labels=digits.train_labels[:128])
+    settings = {**SETTINGS, "epochs": 1}
+    plain, other = (train(few, {**settings, "channels_last": last}) for last in (False, True))
+    write(other, tmp_path / "other", {})
+    loaded = load_small_cnn(tmp_path / "other", (1, 8, 8))
+    assert all(weights.is_contiguous() for weights in loaded.parameters())
+    for a, b in zip(plain.parameters(), loaded.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=2e-4)
+
+
+# Channel by channel.
+
+
+@pytest.mark.parametrize(("name", "side"), [("digits_cnn", 8), ("mnist_cnn", 28)])
+def test_a_stack_has_the_features_and_logits_of_each_of_its_channels(name, side):
+    rng = torch.Generator().manual_seed(0)
+    stack = torch.randint(0, 256, (7, 3, side, side), generator=rng, dtype=torch.uint8)
+    alone, together = (make_extractor(name, (c, side, side)) for c in (1, 3))
+    found = together(stack)
+    assert found.features.shape == (7, together.feature_size) == (7, 192)
+    assert found.logits.shape == (7, 3, 10)
+    for channel in range(3):
+        expected = alone(stack[:, channel : channel + 1])
+        part = found.features[:, 64 * channel : 64 * (channel + 1)]
+        assert torch.allclose(part, expected.features, rtol=1e-4, atol=1e-4)
+        assert torch.allclose(found.logits[:, channel], expected.logits, rtol=1e-4, atol=1e-4)
+    assert "each channel by itself" in together.resizing
+    assert alone.resizing == f"none, native {side}x{side}"
+
+
+def test_mnist_with_a_border_is_read_in_its_middle():
+    rng = torch.Generator().manual_seed(0)
+    middle = torch.randint(0, 256, (5, 3, 28, 28), generator=rng, dtype=torch.uint8)
+    padded = torch.nn.functional.pad(middle, (2, 2, 2, 2))
+    for channels in (1, 3):
+        native = make_extractor("mnist_cnn", (channels, 28, 28))(middle[:, :channels])
+        bordered = make_extractor("mnist_cnn", (channels, 32, 32))
+        found = bordered(padded[:, :channels])
+        assert torch.equal(found.features, native.features)
+        assert torch.equal(found.logits, native.logits)
+        assert bordered.resizing.startswith("the middle 28x28 of 32x32")
+
+
+@dataclass(frozen=True)
+class Described:
+    """A stand-in for the description of a data set."""
+
+    name: str
+    shape: tuple[int, ...]
+    version = 1
+
+    def to_plain(self, **_):
+        return {self.name: {}}
+
+    def __str__(self):
+        return self.name
+
+
 def test_features_lie_in_one_pass_with_the_logits(extractor, digits):
     found = extractor(digits.train[:70])
     assert found.features.shape == (70, extractor.feature_size) == (70, 64)
@@ -119,14 +251,37 @@ def test_the_weights_hash_is_that_of_the_file(extractor):
 
 
 def test_auto_is_the_data_set_s_own_classifier_or_inception():
-    assert choose("auto", "digits") == "digits_cnn"
-    assert choose("auto", "cifar10") == "inception"
-    assert choose("inception", "digits") == "inception"
+    own = {
+        "digits": "digits_cnn",
+        "stacked_digits": "digits_cnn",
+        "mnist": "mnist_cnn",
+        "stacked_mnist": "mnist_cnn",
+    }
+    for dataset, classifier in own.items():
+        assert choose("auto", dataset) == classifier
+        assert choose("inception", dataset) == "inception"
+    for dataset in ("fashion_mnist", "kmnist", "cifar10", "celeba", "folder"):
+        assert choose("auto", dataset) == "inception"
+    assert set(own.values()) == set(CLASSIFIERS) == set(EXTRACTORS) - {"auto", "inception"}
+
+
+def test_modes_are_counted_only_by_a_classifier_that_knows_the_classes():
+    assert counts_modes("auto", "stacked_mnist")
+    assert counts_modes("mnist_cnn", "mnist")
+    assert not counts_modes("mnist_cnn", "fashion_mnist")
+    assert not counts_modes("inception", "mnist")
+    assert not counts_modes("auto", "cifar10")
+    assert not counts_modes("digits_cnn", "mnist")
 
 
 def test_images_of_another_shape_are_refused_with_what_fits():
     with pytest.raises(EvaluateError, match=r"\(1, 8, 8\), not \(3, 32, 32\); use 'inception'"):
         make_extractor("digits_cnn", (3, 32, 32))
+    for shape in ((1, 30, 30), (1, 28, 32), (1, 36, 36), (1, 20, 20), (1, 29, 29)):
+        with pytest.raises(EvaluateError, match=r"reads images of shape \(1, 28, 28\), not"):
+            make_extractor("mnist_cnn", shape)
+    with pytest.raises(EvaluateError, match=r"reads images of shape \(1, 8, 8\), not"):
+        make_extractor("digits_cnn", (1, 12, 12))
     with pytest.raises(EvaluateError, match="1 or 3 channels, not 2"):
         make_extractor("inception", (2, 32, 32))
 

@@ -159,10 +159,10 @@ BAD = {
         "64 pixels only (in the run seed: 0; network is not set: its default is used)",
     ),
     "a metric that does not fit": (
-        HEAD + "grid: {dataset: digits}\nevaluate:\n  metrics: [fid, modes]\n",
-        "5: evaluate.metrics: 'modes' does not fit the dataset digits (images); "
-        "what fits: fid, kid, inception_score, precision_recall; "
-        "without 'metrics' every run has all that fit",
+        HEAD + "grid: {dataset: digits}\nevaluate:\n  metrics: [fid, exact_w1]\n",
+        "5: evaluate.metrics: 'exact_w1' does not fit the dataset digits (images); "
+        "what fits: fid, kid, inception_score, precision_recall, density_coverage, "
+        "sliced_wasserstein, modes; without 'metrics' every run has the usual ones",
     ),
     # Grids
     "no grid": (HEAD, ": 'grid' is missing: the axes, e.g. grid: {seed: 0..2}"),

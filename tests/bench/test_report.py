@@ -337,6 +337,17 @@ def test_densities_are_reported_by_exact_w1(plain_pictures):
         assert "W1 estimate falls together with exact W1" in text
 
 
+def test_densities_above_the_plane_are_reported_by_the_sliced_distance(plain_pictures):
+    records = fake_records(["wgan"], range(2), pictures=False)
+    curves = records.curves.assign(
+        sliced_wasserstein=records.curves["fid"] / 100, fid=np.nan, kid=np.nan
+    )
+    protocol = {**PROTOCOL, "quality": "sliced_wasserstein"}
+    for text in words(replace(records, curves=curves, protocols=[protocol])):
+        assert "final sliced W1" in text
+        assert "W1 estimate falls together with sliced W1" in text
+
+
 def test_many_sample_grids_are_cut_and_said_so(plain_pictures, monkeypatch):
     monkeypatch.setattr("bench.report.content.MOST_SAMPLES", 3)
     html = render(fake_records(["gan", "wgan"], range(2))).html

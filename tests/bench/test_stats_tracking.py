@@ -189,6 +189,19 @@ def test_runs_without_curves_and_curves_without_columns_are_no_error(five):
     assert bare.raw.n == 0
 
 
+def test_quality_is_what_the_protocol_states_where_the_curves_hold_it(five):
+    both = five.curves.assign(
+        fid=math.nan, exact_w1=five.curves["fid"], sliced_wasserstein=five.curves["fid"]
+    )
+    assert quality_column(both, "sliced_wasserstein") == "sliced_wasserstein"
+    assert quality_column(both, "exact_w1") == "exact_w1"
+    assert quality_column(both.drop(columns="sliced_wasserstein"), "sliced_wasserstein") == (
+        "exact_w1"
+    )
+    only = both.assign(exact_w1=math.nan)
+    assert quality_column(only, "fid") is None
+
+
 def test_densities_are_held_against_exact_w1(five):
     curves = five.curves.assign(exact_w1=five.curves["fid"] / 100, fid=math.nan)
     assert quality_column(curves) == "exact_w1"
