@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
-from wgan.components import Component
+from wgan.components import Component, ConfigError
 from wgan.config import TrainConfig
 from wgan.data import Data, Digits
 from wgan.recipes import RECIPES, recipe_settings
@@ -19,6 +20,22 @@ from wgan.train import Pause, TrainState, train
 
 DIGITS = Digits().load()
 RECIPE_NAMES = sorted(RECIPES)
+
+# Recipes that put together anew what others bring along: the same methods and optimizers, another
+# loss or number. What must hold for every recipe is tested on them too, but not each time.
+_OF_KNOWN_PARTS = {
+    "gan_gp",
+    "hinge_gan",
+    "lsgan",
+    "minimax_gan",
+    "sngan_hinge",
+    "wgan_lp",
+    "wgan_sn",
+}
+EACH_RECIPE = [
+    pytest.param(name, marks=pytest.mark.slow if name in _OF_KNOWN_PARTS else ())
+    for name in RECIPE_NAMES
+]
 
 
 def small(recipe: str | None = None, **settings: Any) -> TrainConfig:
@@ -35,6 +52,15 @@ def small(recipe: str | None = None, **settings: Any) -> TrainConfig:
             **settings,
         }
     )
+
+
+def allows(recipe: str, critic_norm: str) -> bool:
+    """Whether the recipe's method stands this normalisation between the critic's layers."""
+    try:
+        small(recipe, critic_norm=critic_norm)
+    except ConfigError:
+        return False
+    return True
 
 
 def never() -> bool:

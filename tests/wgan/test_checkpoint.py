@@ -12,7 +12,7 @@ import resource
 
 import pytest
 import torch
-from small import DIGITS, RECIPE_NAMES, contents, follow, never, same, small, without_times
+from small import DIGITS, EACH_RECIPE, contents, follow, never, same, small, without_times
 
 from wgan.checkpoint import CheckpointError, load, save
 from wgan.train import TrainState, new_state, train
@@ -56,7 +56,7 @@ def interrupted(config, path, stops: set[int]) -> tuple[TrainState, list, list]:
             return state, rows, evaluated
 
 
-@pytest.mark.parametrize("recipe", RECIPE_NAMES)
+@pytest.mark.parametrize("recipe", EACH_RECIPE)
 def test_going_on_from_a_checkpoint_gives_the_same_weights_and_rows(recipe, tmp_path):
     config = small(recipe, steps=STEPS)
     expected = uninterrupted(config)
