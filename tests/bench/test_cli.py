@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from bench.cli import main
 from bench.records import CURVE_COLUMNS, RUN_COLUMNS
+from wgan.recipes import RECIPES
 
 TINY = """
 name: tiny
@@ -304,12 +305,16 @@ def test_a_reader_who_has_seen_enough_is_not_bothered(unbuffered):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("name", ["quickstart", "smoke"])
-def test_the_sweeps_that_come_along_load(cli, name):
+@pytest.mark.parametrize(
+    ("name", "runs"), [("quickstart", 12), ("smoke", 24), ("recipes_digits", 80)]
+)
+def test_the_sweeps_that_come_along_load(cli, name, runs):
     sweep = Path(__file__).parents[2] / "sweeps" / f"{name}.yaml"
     plan = json.loads(cli("plan", sweep, "--json").stdout)
     assert plan["sweep"] == name
-    assert len(plan["runs"]) == 12
+    assert len(plan["runs"]) == runs
     labels = {run["label"] for run in plan["runs"]}
     if name == "quickstart":
         assert labels == {"gan", "wgan", "wgan_gp", "sngan"}
+    if name == "recipes_digits":
+        assert labels == set(RECIPES)
