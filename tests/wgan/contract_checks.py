@@ -167,6 +167,17 @@ def check_copies(made: Method) -> None:
         assert same(before, state.critic.state_dict()), "the copy shares the original's state"
 
 
+def check_scores_are_each_sample_s_own(made: Method) -> None:
+    """A sample's score does not depend on the others of its batch."""
+    for place in PLACES:
+        state, data = trained(made(), place, precision="float64")
+        points = data.batch(8, rng(1)).double()
+        with torch.no_grad():
+            together = state.critic(points)
+            alone = torch.cat([state.critic(point[None]) for point in points])
+        torch.testing.assert_close(alone, together, rtol=1e-9, atol=1e-9)
+
+
 def check_bound(made: Method) -> None:
     """Where a bound is promised, no slope and no ratio exceeds it, however steep the critic wants
     to be: neither after steps far too large nor when it has long been trained to tell.
@@ -189,5 +200,6 @@ CHECKS: tuple[Callable[[Method], None], ...] = (
     check_initial_weights,
     check_training,
     check_copies,
+    check_scores_are_each_sample_s_own,
     check_bound,
 )

@@ -163,6 +163,22 @@ class HoldsState(Planted):
         critic.step_scale[0] += 1.0
 
 
+class Centred(nn.Module):
+    def __init__(self, critic):
+        super().__init__()
+        self.critic = critic
+
+    def forward(self, x):
+        scores = self.critic(x)
+        return scores - 0.01 * scores.mean()
+
+
+@dataclass(frozen=True)
+class CouplesTheBatch(Planted):
+    def wrap(self, critic, shape):
+        return Centred(critic)
+
+
 @dataclass(frozen=True)
 class HoldsAList(Planted):
     limits: tuple[float, ...] = setting((1.0,), "no scalar")
@@ -271,6 +287,7 @@ def test_a_method_that_holds_its_bound_passes():
         (LeavesTheLastLayerFree, contract.check_bound),
         (VectorsThatAdvanceInForward, contract.check_forward_changes_nothing),
         (HoldsState, contract.check_copies),
+        (CouplesTheBatch, contract.check_scores_are_each_sample_s_own),
         (HoldsAList, contract.check_description),
         (Planted, contract.check_description),
     ],
