@@ -62,7 +62,12 @@ class Session:
         self.environment = self._environment()
         self.data: Data = spec.config.dataset.load().to(place.device)
         self.evaluator = Evaluator(
-            spec.evaluate, spec.config.dataset, self.data, folder.cache, place.device
+            spec.evaluate,
+            spec.config.dataset,
+            self.data,
+            folder.cache,
+            place.device,
+            ema=spec.config.ema > 0,
         )
         self.protocol_id = str(self.evaluator.protocol["id"])
         beginning = begin(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from bench.figures import palette
 from bench.records import Records
+from bench.report.distances import distances_table
 from bench.report.pictures import (
     Colours,
     Picture,
@@ -86,7 +87,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report; `profiles` is None where no run has any."""
+    """A whole report; `profiles` and `distances` are None where no run has any."""
 
     sweep: str
     question: str
@@ -94,6 +95,7 @@ class Page:
     warnings: tuple[str, ...]
     sections: tuple[Section, ...]
     profiles: ProfileSection | None
+    distances: Table | None
     differences: Table | None
     failures: tuple[str, ...]
     rules: Sequence[tuple[str, str]]
@@ -108,9 +110,15 @@ def page(records: Records) -> Page:
     """The report on these records."""
     colours = palette(str(label) for label in records.runs["label"])
     parts, unscored = parts_by_protocol(records)
+    parts = [part for part in parts if not _is_frozen(part)]
     several = len(parts) > 1
     mixed = mixed_numerics(records.environments)
     warnings = []
+    if not parts:
+        warnings.append(
+            "Every run trains a critic against a frozen generator. Its samples never change, so "
+            "there is no quality to hold the loss against."
+        )
     if several:
         warnings.append(
             f"These runs were scored by {len(parts)} protocols, which are not comparable. They are "
@@ -129,6 +137,7 @@ def page(records: Records) -> Page:
         warnings=tuple(warnings),
         sections=tuple(_section(records, part, colours, several=several) for part in parts),
         profiles=profile_section(records, colours),
+        distances=distances_table(records.runs, records.curves),
         differences=protocol_differences(parts) if several else None,
         failures=tuple(_failures(records, unscored)),
         rules=verdict_rules(),
@@ -141,6 +150,13 @@ def page(records: Records) -> Page:
         notes=tuple(records.notes),
         colours=colours,
     )
+
+
+def _is_frozen(part: Part) -> bool:
+    """Whether all runs of the part, and at least one, are against a frozen generator."""
+    if "generator" not in part.runs.columns or part.runs.empty:
+        return False
+    return bool((part.runs["generator"] == "frozen").all())
 
 
 def _section(records: Records, part: Part, colours: Colours, *, several: bool) -> Section:

@@ -398,3 +398,25 @@ def test_seeds_share_a_reason_and_needs_share_a_sentence(plain_pictures):
         assert "No correlation for seeds 0 and 1: only 4 of at least 5 usable evaluations." in text
         assert "at least 3 more live seeds (5 in all, there are 2) and at least 16 more" in text
         assert "“gan, digits” and “sngan, digits”" in text
+
+
+def frozen_records():
+    """Two runs against a frozen generator whose W1 is known, and nothing else."""
+    records = fake_records(["wgan_gp"], range(2))
+    curves = records.curves.assign(known_w1=2.0, estimate_per_lipschitz=1.0)
+    return replace(records, runs=records.runs.assign(generator="frozen"), curves=curves)
+
+
+def test_critics_against_a_frozen_generator_are_held_against_the_known_distance():
+    for text in words(frozen_records()):
+        assert "Estimates against the exact distance" in text
+        assert "there is no quality to hold the loss against" in text
+        assert "The answer" not in text
+    html = Page(render(frozen_records()).html)
+    assert html.open == []
+    assert all(link[1:] in html.ids for link in html.links)
+    assert "#distances" in html.links
+
+
+def test_without_a_known_distance_nothing_is_said_of_one(rendered):
+    assert "exact distance" not in str(rendered)

@@ -158,8 +158,8 @@ def test_going_on_under_another_protocol_is_refused(
     honest = session.Evaluator
 
     class Newer(honest):
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments)
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)
             self.protocol["id"] = "ffffffff"
 
     monkeypatch.setattr(session, "Evaluator", Newer)
