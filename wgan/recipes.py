@@ -114,7 +114,7 @@ RECIPES: dict[str, Recipe] = {
             "wgan_lp",
             "WGAN with one-sided gradient penalty",
             "Petzka et al. 2018, arXiv:1709.08894, equation 8; all else as in wgan_gp "
-            "(a reproduction of their toy experiments has RMSprop 5e-5, 10 critic updates, a weight of 5)",
+            "(a reproduction of their toy experiments: RMSprop 5e-5, 10 critic updates, weight 5)",
             {
                 "loss": "wasserstein",
                 "lipschitz": {"gradient_penalty": {"weight": 10.0, "target": 1.0, "sides": "one"}},
