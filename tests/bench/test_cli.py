@@ -306,7 +306,15 @@ def test_a_reader_who_has_seen_enough_is_not_bothered(unbuffered):
 
 
 @pytest.mark.parametrize(
-    ("name", "runs"), [("quickstart", 12), ("smoke", 24), ("recipes_digits", 80)]
+    ("name", "runs"),
+    [
+        ("quickstart", 12),
+        ("smoke", 12),
+        ("smoke_recipes", len(RECIPES)),
+        ("recipes_digits", 5 * len(RECIPES)),
+        ("exact_w1", 105),
+        ("point_mass", 108),
+    ],
 )
 def test_the_sweeps_that_come_along_load(cli, name, runs):
     sweep = Path(__file__).parents[2] / "sweeps" / f"{name}.yaml"
@@ -316,5 +324,15 @@ def test_the_sweeps_that_come_along_load(cli, name, runs):
     labels = {run["label"] for run in plan["runs"]}
     if name == "quickstart":
         assert labels == {"gan", "wgan", "wgan_gp", "sngan"}
-    if name == "recipes_digits":
+    if "recipes" in name:
         assert labels == set(RECIPES)
+
+
+@pytest.mark.slow
+def test_every_recipe_goes_from_its_plan_to_its_report(cli):
+    sweep = Path(__file__).parents[2] / "sweeps" / "smoke_recipes.yaml"
+    ran = cli("run", sweep, "--plain")
+    assert ran.exit_code == 0, ran.output
+    assert f"{len(RECIPES)} done" in ran.stdout
+    reported = cli("report", sweep)
+    assert reported.exit_code == 0, reported.output
