@@ -313,7 +313,7 @@ def test_a_reader_who_has_seen_enough_is_not_bothered(unbuffered):
         ("smoke_recipes", len(RECIPES)),
         ("recipes_digits", 5 * len(RECIPES)),
         ("exact_w1", 105),
-        ("point_mass", 108),
+        ("point_mass", 102),
     ],
 )
 def test_the_sweeps_that_come_along_load(cli, name, runs):
