@@ -47,7 +47,9 @@ def test_a_field_is_shown_with_default_range_and_meaning():
     assert "  lr: 0.0002 (> 0)  alpha: step size\n" in listed("optimizers")
     assert "  sides: two (one of two, one)  " in listed("methods")
     assert "steps: 2000 (>= 0) [steps]  generator updates\n" in listed("fields")
-    assert "evaluate.samples: 2000 (>= 16) [samples]  generated samples" in listed("fields")
+    assert "evaluate.samples: 2000 (>= 16 and <= 10000000) [samples]  generated samples" in listed(
+        "fields"
+    )
 
 
 def test_recipes_are_listed_with_what_they_set():
