@@ -136,14 +136,15 @@ def _check_data(sweep: Sweep, planned: Sequence[Planned]) -> None:
 
 
 def _read_data(sweep: Sweep, wanted: Sequence[Planned]) -> None:
-    """Have each data set that lies in files decoded into the cache, once for all runs.
+    """Have each image set read, those that lie in files into the cache, once for all runs.
 
     Raises:
-        SweepError: one cannot be had; nothing has been trained.
+        SweepError: one cannot be had, or is too small to score with; nothing has been trained.
     """
     for dataset in _datasets(wanted):
         if type(dataset).check_present is not Dataset.check_present:
             note(f"reading {dataset.label}")
+        if len(dataset.shape) == 3:
             try:
                 data = dataset.load()
                 if isinstance(data, Images):

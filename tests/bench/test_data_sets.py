@@ -95,6 +95,13 @@ def test_too_few_images_are_refused_before_anything_is_written(cli, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_too_few_stacks_are_refused_before_anything_is_written(cli, tmp_path):
+    answer = cli("{stacked_digits: {count: 50}}")("run", "s.yaml")
+    assert answer.exit_code == 2
+    assert answer.stderr.startswith("s.yaml:4: dataset stacked_digits: 10 held-out images are too")
+    assert not (tmp_path / "results").exists()
+
+
 def test_unreadable_images_are_refused_before_anything_is_written(cli, tmp_path):
     call = cli(ZOO)
     write_zoo(tmp_path / "zoo")
