@@ -41,7 +41,9 @@ class EvaluateSpec:
         "generator updates between two evaluations; step 0 and the end are always scored",
         low=1,
     )
-    samples: int = setting(2000, "generated samples per evaluation", unit="samples", low=16)
+    samples: int = setting(
+        2000, "generated samples per evaluation", unit="samples", low=16, high=10_000_000
+    )
     metrics: tuple[str, ...] = ()
     extractor: str = setting("auto", "the network whose features are compared", choices=EXTRACTORS)
     kid_subset_size: int = setting(100, "samples per KID subset", unit="samples", low=2)
@@ -69,7 +71,7 @@ class EvaluateSpec:
     def __post_init__(self) -> None:
         check_settings(self)
         for profile in self.profiles:
-            if profile not in PROFILES:
+            if not isinstance(profile, str) or profile not in PROFILES:
                 raise UnknownName(("profiles",), "profile", profile, PROFILES)
         for metric in self.metrics:
             if metric not in METRICS:

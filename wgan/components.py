@@ -133,6 +133,8 @@ def component(default: Any, *, neutral: Any = _NO_NEUTRAL) -> Any:
     return field(default=default, metadata={"neutral": neutral})
 
 
+LARGEST = 1e30  # in size; torch refuses factors beyond single precision, 3.4e38
+
 _NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
 
@@ -150,11 +152,17 @@ def _coerce(value: Any, wanted: Any) -> Any:
             raise TypeError
         if wanted is int and value == int(value) and abs(value) <= sys.maxsize:
             return int(value)
-        if wanted is float and abs(value) <= sys.float_info.max:
+        if wanted is float and abs(value) <= LARGEST:
             return float(value) + 0.0  # the sum turns -0.0 into 0.0, which would be another id
     elif wanted in (bool, str) and isinstance(value, wanted):
         return value
     raise TypeError
+
+
+def _too_large(value: Any, wanted: Any) -> bool:
+    """Whether a number's size alone forbids it."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return wanted is float and number and LARGEST < abs(value) < math.inf
 
 
 def check_settings(instance: Any) -> None:
@@ -177,6 +185,8 @@ def check_settings(instance: Any) -> None:
         try:
             value = _coerce(value, wanted)
         except TypeError:
+            if _too_large(value, wanted):
+                expected += f" and of size {LARGEST:.3g} at most"
             raise ConfigError(
                 (item.name,), f"{value!r} is not allowed: must be {expected}"
             ) from None

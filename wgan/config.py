@@ -65,7 +65,9 @@ class TrainConfig:
         neutral="constant",
     )
     steps: int = setting(2000, "generator updates", unit="steps", low=0)
-    batch_size: int = setting(64, "images per update of either network", unit="images", low=1)
+    batch_size: int = setting(
+        64, "images per update of either network", unit="images", low=1, high=2**20
+    )
     critic_steps: int = setting(1, "critic updates per generator update", unit="updates", low=1)
     warm_up_steps: int = setting(
         0,
@@ -95,7 +97,9 @@ class TrainConfig:
         below=1,
         neutral=0.0,
     )
-    noise_size: int = setting(64, "length of the generator's noise vector, N(0, I)", low=1)
+    noise_size: int = setting(
+        64, "length of the generator's noise vector, N(0, I)", low=1, high=2**20
+    )
     critic_norm: str = setting(
         "none", "normalisation between the critic's layers", choices=CRITIC_NORMS
     )

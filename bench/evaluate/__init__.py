@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from bench.evaluate.choice import COLUMNS, chosen_metrics, quality_metric
+from bench.evaluate.choice import (
+    COLUMNS,
+    check_enough,
+    check_extractor,
+    chosen_metrics,
+    quality_metric,
+)
 from bench.evaluate.errors import EvaluateError
 from bench.evaluate.keys import short_hash
 from bench.spec import EvaluateSpec
@@ -25,7 +31,14 @@ if TYPE_CHECKING:
     from bench.evaluate.images import ImageScorer
     from bench.evaluate.points import PointScorer
 
-__all__ = ["COLUMNS", "EvaluateError", "Evaluator", "chosen_metrics"]
+__all__ = [
+    "COLUMNS",
+    "EvaluateError",
+    "Evaluator",
+    "check_enough",
+    "check_extractor",
+    "chosen_metrics",
+]
 
 
 class Evaluator:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.evaluate.classifiers import counts_modes
+from bench.evaluate.classifiers import choose, counts_modes, unreadable
 from bench.evaluate.errors import EvaluateError
 from bench.spec import DENSITY_METRICS, IMAGE_METRICS, EvaluateSpec
-from wgan.data import Dataset, Density
+from wgan.data import Dataset, Density, Images
 
 # The columns that each metric fills; high_quality_share is of points alone.
 COLUMNS = {
@@ -20,6 +20,7 @@ COLUMNS = {
 }
 # What images are scored by where nothing is named.
 USUAL_IMAGE_METRICS = ("fid", "kid", "inception_score", "precision_recall")
+FEWEST = 16  # images of a split that are scored with
 W1_DIMENSIONS = 2  # above them exact W1 between samples is mostly error (see `points`)
 
 
@@ -59,6 +60,32 @@ def chosen_metrics(
                 f"what fits: {', '.join(fitting)}"
             )
     return tuple(name for name in fitting if name in (spec.metrics or usual))
+
+
+def check_extractor(spec: EvaluateSpec, dataset: Dataset) -> None:
+    """Refuse an extractor that cannot read the images of the data set; a density has none.
+
+    Raises:
+        EvaluateError: what it reads.
+    """
+    if len(dataset.shape) == 3:
+        problem = unreadable(choose(spec.extractor, dataset.name), dataset.shape)
+        if problem is not None:
+            raise EvaluateError(problem)
+
+
+def check_enough(dataset: Dataset, data: Images) -> None:
+    """Refuse an image set with too few images to score with.
+
+    Raises:
+        EvaluateError: how many there are, and how many are needed.
+    """
+    for split, pixels in (("training", data.train), ("held-out", data.held_out)):
+        if len(pixels) < FEWEST:
+            raise EvaluateError(
+                f"dataset {dataset.name}: {len(pixels)} {split} images are too few to score "
+                f"with; at least {FEWEST} are needed"
+            )
 
 
 def _image_metrics(spec: EvaluateSpec, dataset: Dataset) -> tuple[list[str], list[str]]:

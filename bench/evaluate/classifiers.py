@@ -45,6 +45,17 @@ CLASSIFIERS = {
 }
 
 
+def unreadable(name: str, shape: tuple[int, ...]) -> str | None:
+    """Why the extractor `name` cannot read images of `shape` (C, H, W); None where it can."""
+    if name not in CLASSIFIERS or CLASSIFIERS[name].margin(shape) is not None:
+        return None
+    own = (1, CLASSIFIERS[name].side, CLASSIFIERS[name].side)
+    return (
+        f"evaluate.extractor: {name!r} reads images of shape {own}, not {shape}; "
+        "use 'inception' or 'auto'"
+    )
+
+
 def choose(name: str, dataset: str) -> str:
     """The extractor `name`; "auto" is the data set's own classifier if any, else Inception."""
     if name != "auto":

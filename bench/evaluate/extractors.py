@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.evaluate.classifiers import CLASSIFIERS
+from bench.evaluate.classifiers import CLASSIFIERS, unreadable
 from bench.evaluate.errors import EvaluateError
 from bench.evaluate.fidelity import Features
 from bench.evaluate.keys import file_hash
 from bench.evaluate.small_cnn import WEIGHTS, load_small_cnn
+from wgan.data.places import at_home
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -81,10 +82,7 @@ def _classifier(name: str, shape: tuple[int, ...], device: str) -> Extractor:
     reads, channels = CLASSIFIERS[name], shape[0]
     own, margin = (1, reads.side, reads.side), reads.margin(shape)
     if margin is None:
-        raise EvaluateError(
-            f"evaluate.extractor: {name!r} reads images of shape {own}, not {shape}; "
-            "use 'inception' or 'auto'"
-        )
+        raise EvaluateError(unreadable(name, shape))
     path = WEIGHTS / f"{name}.safetensors"
     if not path.is_file():
         raise EvaluateError(
@@ -132,7 +130,7 @@ def _inception(shape: tuple[int, ...], weights: str, device: str) -> Extractor:
         raise EvaluateError(
             f"evaluate.extractor: 'inception' reads images of 1 or 3 channels, not {shape[0]}"
         )
-    path = _inception_weights(weights)
+    path = inception_weights(weights)
     try:
         # Tensors only: torch-fidelity then reads the file itself, and would run any code in it.
         torch.load(path, map_location="cpu", weights_only=True)
@@ -168,10 +166,14 @@ def _inception(shape: tuple[int, ...], weights: str, device: str) -> Extractor:
     )
 
 
-def _inception_weights(given: str) -> Path:
-    """The weights file: the one given, else the one downloaded, now if need be."""
+def inception_weights(given: str) -> Path:
+    """The weights file: the one given, else the one downloaded, now if need be.
+
+    Raises:
+        EvaluateError: there is none, and it cannot be downloaded; how to get it by hand.
+    """
     if given:
-        path = Path(given).expanduser()
+        path = at_home(given)
         if not path.is_file():
             raise EvaluateError(
                 f"evaluate.inception_weights: there is no file {given!r}; {_by_hand(_downloaded())}"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.evaluate import density_coverage as balls
 from bench.evaluate import fidelity, patches
+from bench.evaluate.choice import check_enough
 from bench.evaluate.class_gaussian import SEED, class_gaussian, class_pixel_gaussian
 from bench.evaluate.classifiers import choose
 from bench.evaluate.errors import EvaluateError
@@ -26,8 +27,6 @@ from bench.evaluate.real import (
 )
 from bench.spec import EvaluateSpec
 from wgan.data import Dataset, Images, as_pixels
-
-FEWEST = 16  # images of a split
 
 
 class ImageScorer:
@@ -54,12 +53,7 @@ class ImageScorer:
         cache: Path,
         device: str,
     ) -> None:
-        for split, pixels in (("training", data.train), ("held-out", data.held_out)):
-            if len(pixels) < FEWEST:
-                raise EvaluateError(
-                    f"dataset {dataset.name}: {len(pixels)} {split} images are too few to score "
-                    f"with; at least {FEWEST} are needed"
-                )
+        check_enough(dataset, data)
         self.metrics = metrics
         self.extractor: Extractor = make_extractor(
             choose(spec.extractor, dataset.name), data.shape, spec.inception_weights, device

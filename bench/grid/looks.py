@@ -32,6 +32,14 @@ def check_looks(
                 f"'value_surface' does not fit the dataset {config.dataset} of shape "
                 f"{config.dataset.shape}: it is drawn over the plane, for shape (2,) only",
             )
+        if "value_surface" in evaluate.profiles and config.critic_norm == "batch":
+            raise _error(
+                source,
+                sets,
+                "profiles",
+                "'value_surface' is not allowed with critic_norm batch: a point's score then "
+                "depends on its whole batch, so that the plane has no values",
+            )
 
 
 def _error(source: Source, sets: Overrides, name: str, problem: str) -> SweepError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.evaluate import EvaluateError, chosen_metrics
+from bench.evaluate import EvaluateError, check_extractor, chosen_metrics
 from bench.grid.drafts import configuration, drafts, recipe_of, unique
 from bench.grid.exclusions import Excluded, exclude, read_rules
 from bench.grid.labels import label_all
@@ -55,6 +55,8 @@ class Sweep:
         excluded: by exclusion of the file, how many runs it took out and why.
         claims: the names of the claims that the sweep supplies data for.
         total: the number of runs before `--only` chose among them.
+        dataset_places: by data set (`str` of its `to_plain`), where it is written, `file:line`.
+        weights_place: where `evaluate.inception_weights` is written.
         notes: sentences for the user: what was read in a way that may surprise.
         path, text: the sweep file and its content.
     """
@@ -65,6 +67,8 @@ class Sweep:
     excluded: list[Excluded]
     claims: list[str]
     total: int
+    dataset_places: dict[str, str]
+    weights_place: str
     notes: list[str]
     path: Path
     text: str
@@ -116,6 +120,12 @@ def load(path: Path, overrides: Sequence[str] = (), only: Sequence[str] = ()) ->
         excluded=[rule.tally() for rule in rules],
         claims=_claims(source, file),
         total=len(runs),
+        dataset_places={
+            str(configs[index].dataset.to_plain()): kept[index].settings["dataset"].place
+            for index in first
+            if "dataset" in kept[index].settings
+        },
+        weights_place=_evaluate_place(source, sets, "inception_weights"),
         notes=notes,
         path=path,
         text=source.text,
@@ -163,13 +173,23 @@ def _question(source: Source, file: dict[str, Any]) -> str:
 def _check_metrics(
     source: Source, sets: Overrides, evaluate: EvaluateSpec, datasets: Iterable[Dataset]
 ) -> None:
-    """Refuse a metric that a data set does not allow, which would fail every one of its runs."""
-    given = sets.sections.get("evaluate", {}).get("metrics")
-    for dataset in dict.fromkeys(datasets) if evaluate.metrics else ():
-        problem = _unfit(evaluate, dataset)
+    """Refuse what a data set does not allow, which would fail every one of its runs."""
+    for dataset in dict.fromkeys(datasets):
+        try:
+            check_extractor(evaluate, dataset)
+        except EvaluateError as error:
+            place = _evaluate_place(source, sets, "extractor")
+            raise SweepError(f"{place}: {error} (for the dataset {dataset})") from None
+        problem = _unfit(evaluate, dataset) if evaluate.metrics else None
         if problem is not None:
-            where, keys = (given[1], ()) if given else (source, ("evaluate", "metrics"))
-            raise where.error(keys, f"{problem}; without 'metrics' every run has the usual ones")
+            place = _evaluate_place(source, sets, "metrics")
+            raise SweepError(f"{place}: {problem}; without 'metrics' every run has the usual ones")
+
+
+def _evaluate_place(source: Source, sets: Overrides, name: str) -> str:
+    """`file:line` or option that gives the field `name` of `evaluate`."""
+    given = sets.sections.get("evaluate", {}).get(name)
+    return given[1].place() if given else source.place(("evaluate", name))
 
 
 def _unfit(evaluate: EvaluateSpec, dataset: Dataset) -> str | None:

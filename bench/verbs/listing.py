@@ -12,24 +12,31 @@ import click
 from bench.evaluate import COLUMNS
 from bench.grid.looks import promises
 from bench.grid.settings import FAMILIES, flow, unknown
+from bench.grid.sweep import RecordSpec
 from bench.spec import DENSITY_METRICS, IMAGE_METRICS, METRICS, EvaluateSpec
 from bench.verbs.show import say, show_json
-from wgan.components import Component, plain_settings
+from wgan.components import Component, ConfigError, plain_settings
 from wgan.config import TrainConfig
 from wgan.diagnostics import PROFILES
 from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
+from wgan.networks import Network, Shape
 from wgan.recipes import RECIPES
 
+_LARGEST_SIDE = 256  # pixels, of the images that a network is asked for
+
 _METRICS = {
-    "fid": "Frechet distance of features; Heusel et al. 2017, arXiv:1706.08500",
-    "kid": "squared MMD of features; Binkowski et al. 2018, arXiv:1801.01401",
-    "inception_score": "Salimans et al. 2016, arXiv:1606.03498",
-    "precision_recall": "Kynkäänniemi et al. 2019, arXiv:1904.06991",
-    "density_coverage": "Naeem et al. 2020, arXiv:2002.09797; on request",
-    "exact_w1": "Wasserstein-1 distance between equal samples, by optimal assignment",
-    "sliced_wasserstein": "mean Wasserstein-1 distance of projections; images by patches, on "
-    "request; Karras et al. 2018, arXiv:1710.10196, section 5",
+    "fid": "Frechet distance of features, low is good; Heusel et al. 2017, arXiv:1706.08500",
+    "kid": "squared MMD of features, low is good; Binkowski et al. 2018, arXiv:1801.01401",
+    "inception_score": "how sure and how varied the classes are, high is good; Salimans et al. "
+    "2016, arXiv:1606.03498",
+    "precision_recall": "shares of fakes near reals and of reals near fakes, high is good; "
+    "Kynkäänniemi et al. 2019, arXiv:1904.06991",
+    "density_coverage": "how densely reals surround fakes (1 is perfect), share of reals with a "
+    "fake nearby; Naeem et al. 2020, arXiv:2002.09797; on request",
+    "exact_w1": "Wasserstein-1 distance between equal samples, by optimal assignment, low is good",
+    "sliced_wasserstein": "mean Wasserstein-1 distance of projections, low is good; images by "
+    "patches, on request; Karras et al. 2018, arXiv:1710.10196, section 5",
     "modes": "modes or classes covered, how unevenly, and of points the share close to one; "
     "Lin et al. 2018, arXiv:1712.04086, section 4",
 }
@@ -79,9 +86,29 @@ def _extra(family: str, cls: type[Component]) -> dict[str, Any]:
         return {"promises": found}
     if issubclass(cls, Loss):
         return {"distance": cls.distance_name, "bounds": cls.bounds}
+    if issubclass(cls, Network):
+        return {"makes": _makes(cls())}
     if family == "dataset":
         return {"shape": list(getattr(cls(), "shape", ()))}
     return {}
+
+
+def _makes(network: Network) -> str:
+    """The samples that a network can make, found by asking it."""
+    sides = [side for side in range(1, _LARGEST_SIDE + 1) if _fits(network, (1, side, side))]
+    if len(sides) == _LARGEST_SIDE:
+        images = "images of any size"
+    else:
+        images = f"square images of {', '.join(map(str, sides))} pixels"
+    return f"points, {images}" if _fits(network, (2,)) else images
+
+
+def _fits(network: Network, shape: Shape) -> bool:
+    try:
+        network.check(shape, "none", 2)
+    except ConfigError:
+        return False
+    return True
 
 
 def _field(item: dataclasses.Field[Any]) -> dict[str, Any]:
@@ -122,7 +149,7 @@ def _profiles() -> Iterator[dict[str, Any]]:
 
 
 def _fields() -> Iterator[dict[str, Any]]:
-    parts = (("", TrainConfig()), ("evaluate.", EvaluateSpec()))
+    parts = (("", TrainConfig()), ("evaluate.", EvaluateSpec()), ("record.", RecordSpec()))
     for section, instance in parts:
         plain = plain_settings(instance)
         for item in dataclasses.fields(instance):
@@ -157,7 +184,13 @@ def _spell(entry: dict[str, Any]) -> str:
             f"{item['bound']:g}" + (f" with {flow(item['with'])}" if item["with"] else "")
             for item in entry["promises"]
         ]
-        lines.append(f"  promised Lipschitz constant: {', '.join(promised) or 'none'}")
+        said = (
+            f"{', '.join(promised)} for each layer and any chain of them (resnet: more)"
+            if promised
+            else "none"
+        )
+        lines.append(f"  promised Lipschitz constant: {said}")
+    lines += [f"  makes: {entry['makes']}"] if "makes" in entry else []
     if "distance" in entry:
         lines.append(f"  estimates: {entry['distance']}; {entry['bounds']}")
     if "columns" in entry:
@@ -171,4 +204,5 @@ def _spell(entry: dict[str, Any]) -> str:
 def _spell_field(item: dict[str, Any]) -> str:
     unit = f" [{item['unit']}]" if item["unit"] else ""
     allowed = f" ({item['allowed']})" if item["allowed"] else ""
-    return f"{item['name']}: {flow(item['default'])}{allowed}{unit}  {item['about']}".rstrip()
+    default = "(empty)" if item["default"] == "" else flow(item["default"])
+    return f"{item['name']}: {default}{allowed}{unit}  {item['about']}".rstrip()

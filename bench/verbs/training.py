@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Any
 
 from bench.backends import make_backend
+from bench.evaluate import EvaluateError, check_enough
+from bench.evaluate.classifiers import choose
 from bench.execute import execute
 from bench.grid import Sweep, SweepError, load
 from bench.progress import make_display
 from bench.store import STATES, Planned, Store
 from bench.verbs.request import Request
 from bench.verbs.show import note, runs, say, show_json, show_table, tally
-from wgan.data import DataError, Dataset
+from wgan.data import DataError, Dataset, Images
+from wgan.data.places import at_home
 
 _ACTIONS = {"run": "to run", "resume": "to resume", "refuse": "refused"}
 _ORDER = ("to run", "to resume", "refused", *STATES)
@@ -73,8 +75,11 @@ def run(
         allow_numerics=allow_numerics,
         between=display.tick,
     )
+    # What must be had before anything is written, unless the plan is refused anyway.
+    if all(item.action != "refuse" for item in planned):
+        _read_data(sweep, wanted)
+        _have_weights(sweep, wanted)
     store.freeze(planned, sweep.question, sweep.text)
-    _read_data(sweep, wanted)
     if not request.as_json:
         say(_totals(sweep, planned))
     began = time.monotonic()
@@ -105,10 +110,11 @@ def run(
 def _planned(request: Request) -> tuple[Sweep, Store, list[Planned]]:
     sweep = load(request.sweep, request.overrides, request.only)
     for weights in {run.evaluate.inception_weights for run in sweep.runs} - {""}:
-        if not Path(weights).is_file():
+        if not at_home(weights).is_file():
             raise SweepError(
-                f"{sweep.path}: evaluate.inception_weights: there is no file {weights!r}; give the "
-                f"path of torch-fidelity's Inception weights, or nothing for its own download"
+                f"{sweep.weights_place}: evaluate.inception_weights: there is no file "
+                f"{weights!r}; give the path of torch-fidelity's Inception weights, or "
+                "nothing for its own download"
             )
     store = Store(request.results, sweep.name)
     planned = store.plan(sweep.runs)
@@ -126,22 +132,49 @@ def _check_data(sweep: Sweep, planned: Sequence[Planned]) -> None:
         try:
             dataset.check_present()
         except DataError as error:
-            raise SweepError(f"{sweep.path}: dataset: {error}") from None
+            raise SweepError(f"{_dataset_place(sweep, dataset)}: dataset: {error}") from None
 
 
 def _read_data(sweep: Sweep, wanted: Sequence[Planned]) -> None:
-    """Have each data set that lies in files decoded into the cache, once for all runs.
+    """Have each image set read, those that lie in files into the cache, once for all runs.
 
     Raises:
-        SweepError: one cannot be had; nothing has been trained.
+        SweepError: one cannot be had, or is too small to score with; nothing has been trained.
     """
     for dataset in _datasets(wanted):
         if type(dataset).check_present is not Dataset.check_present:
             note(f"reading {dataset.label}")
+        if len(dataset.shape) == 3:
             try:
-                dataset.load()
+                data = dataset.load()
+                if isinstance(data, Images):
+                    check_enough(dataset, data)
             except DataError as error:
-                raise SweepError(f"{sweep.path}: dataset: {error}") from None
+                raise SweepError(f"{_dataset_place(sweep, dataset)}: dataset: {error}") from None
+            except EvaluateError as error:
+                raise SweepError(f"{_dataset_place(sweep, dataset)}: {error}") from None
+
+
+def _have_weights(sweep: Sweep, wanted: Sequence[Planned]) -> None:
+    """Have the Inception weights, downloaded if need be, where images are scored with them.
+
+    Raises:
+        SweepError: they cannot be had; nothing has been trained.
+    """
+    for item in wanted:
+        spec, dataset = item.spec.evaluate, item.spec.config.dataset
+        if len(dataset.shape) == 3 and choose(spec.extractor, dataset.name) == "inception":
+            from bench.evaluate.extractors import inception_weights
+
+            try:
+                inception_weights(spec.inception_weights)
+            except EvaluateError as error:
+                raise SweepError(f"{sweep.weights_place}: {error}") from None
+            return
+
+
+def _dataset_place(sweep: Sweep, dataset: Dataset) -> str:
+    return sweep.dataset_places.get(str(dataset.to_plain()), str(sweep.path))
 
 
 def _datasets(planned: Sequence[Planned]) -> list[Dataset]:

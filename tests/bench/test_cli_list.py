@@ -47,7 +47,9 @@ def test_a_field_is_shown_with_default_range_and_meaning():
     assert "  lr: 0.0002 (> 0)  alpha: step size\n" in listed("optimizers")
     assert "  sides: two (one of two, one)  " in listed("methods")
     assert "steps: 2000 (>= 0) [steps]  generator updates\n" in listed("fields")
-    assert "evaluate.samples: 2000 (>= 16) [samples]  generated samples" in listed("fields")
+    assert "evaluate.samples: 2000 (>= 16 and <= 10000000) [samples]  generated samples" in listed(
+        "fields"
+    )
 
 
 def test_recipes_are_listed_with_what_they_set():
@@ -78,6 +80,28 @@ def test_methods_tell_what_they_promise_and_losses_what_they_estimate():
         )
     assert "  promised Lipschitz constant: none\n" in listed("methods")
     assert "  estimates: W1; W1 >= E f(real) - E f(fake)" in listed("losses")
+
+
+def test_a_promise_is_said_to_be_one_of_layers_and_chains():
+    said = "promised Lipschitz constant: 1 for each layer and any chain of them (resnet: more)\n"
+    assert said in listed("methods")
+    for name, cls in FAMILIES["network"].registry.items():
+        assert (cls().critic_bound((1, 8, 8)) > 1) == (name == "resnet")
+
+
+def test_networks_tell_what_they_can_make():
+    makes = {entry["name"]: entry["makes"] for entry in json.loads(listed("networks", "--json"))}
+    assert makes["mlp"] == "points, images of any size"
+    assert makes["dcgan"] == "square images of 8, 16, 28, 32, 48, 64 pixels"
+    assert "  makes: points, images of any size\n" in listed("networks")
+
+
+def test_an_empty_default_is_visible():
+    assert "  path: (empty)  the folder" in listed("datasets")
+
+
+def test_the_fields_of_every_section_are_listed():
+    assert "record.log_every: 50 (>= 1)  generator updates between two rows" in listed("fields")
 
 
 def test_profiles_are_listed_with_what_they_show():

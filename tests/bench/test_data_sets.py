@@ -26,7 +26,7 @@ SWEEP = """
 name: pictures
 base: {network: {dcgan: {width: 2}}, steps: 2, batch_size: 4, noise_size: 4}
 grid: {seed: 0, dataset: [%s]}
-evaluate: {every: 2, samples: 16, extractor: digits_cnn, metrics: [fid]}
+evaluate: {every: 2, samples: 16, extractor: %s, metrics: [fid]}
 record: {log_every: 1}
 """
 ZOO = "{folder: {path: zoo, size: 8, channels: 1, held_out: 0.4}}"
@@ -42,8 +42,8 @@ def cli(tmp_path, monkeypatch):
     def call(*arguments):
         return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
 
-    def sweep(*datasets):
-        (tmp_path / "s.yaml").write_text(SWEEP % ", ".join(datasets))
+    def sweep(*datasets, extractor="digits_cnn"):
+        (tmp_path / "s.yaml").write_text(SWEEP % (", ".join(datasets), extractor))
         return call
 
     return sweep
@@ -59,13 +59,18 @@ def write_zoo(folder):
 @pytest.mark.parametrize(
     ("dataset", "expected"),
     [
-        ("folder:nowhere", "s.yaml: dataset: folder: 'nowhere' does not exist"),
-        ("folder", "s.yaml: dataset: folder: no path is given"),
-        ("{mnist: {root: nowhere}}", "s.yaml: dataset: mnist: train-images-idx3-ubyte, "),
+        ("folder:nowhere", "s.yaml:4: dataset: folder: 'nowhere' does not exist"),
+        (
+            "folder:~nobody-of-this-name/x",
+            "s.yaml:4: dataset: folder: '~nobody-of-this-name/x' does",
+        ),
+        ("{mnist: {root: ~nobody-of-this-name/x}}", "s.yaml:4: dataset: mnist: train-images"),
+        ("folder", "s.yaml:4: dataset: folder: no path is given"),
+        ("{mnist: {root: nowhere}}", "s.yaml:4: dataset: mnist: train-images-idx3-ubyte, "),
     ],
 )
 def test_data_that_is_not_there_is_refused_before_anything_runs(cli, tmp_path, dataset, expected):
-    call = cli("{folder: {path: zoo, size: 64}}", dataset)
+    call = cli("{folder: {path: zoo, size: 64}}", dataset, extractor="auto")
     write_zoo(tmp_path / "zoo")
     for verb in ("plan", "run"):
         answer = call(verb, "s.yaml")
@@ -75,8 +80,67 @@ def test_data_that_is_not_there_is_refused_before_anything_runs(cli, tmp_path, d
     assert not (tmp_path / "results").exists()
 
 
+def test_too_few_images_are_refused_before_anything_is_written(cli, tmp_path):
+    call = cli(ZOO)
+    write_zoo(tmp_path / "zoo")
+    for number in range(60):
+        (tmp_path / "zoo" / f"{number}.png").unlink()
+    assert call("plan", "s.yaml").exit_code == 0
+    answer = call("run", "s.yaml")
+    assert answer.exit_code == 2
+    assert answer.stderr.splitlines()[-1] == (
+        "s.yaml:4: dataset folder: 9 training images are too few to score with; at least 16 are "
+        "needed"
+    )
+    assert not (tmp_path / "results").exists()
+
+
+def test_too_few_stacks_are_refused_before_anything_is_written(cli, tmp_path):
+    answer = cli("{stacked_digits: {count: 50}}")("run", "s.yaml")
+    assert answer.exit_code == 2
+    assert answer.stderr.startswith("s.yaml:4: dataset stacked_digits: 10 held-out images are too")
+    assert not (tmp_path / "results").exists()
+
+
+def test_unreadable_images_are_refused_before_anything_is_written(cli, tmp_path):
+    call = cli(ZOO)
+    write_zoo(tmp_path / "zoo")
+    (tmp_path / "zoo" / "7.png").write_bytes(b"no image")
+    answer = call("run", "s.yaml")
+    assert answer.exit_code == 2
+    assert answer.stderr.splitlines()[-1].startswith("s.yaml:4: dataset: folder: in ")
+    assert "7.png (cannot identify image file)" in answer.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_inception_weights_that_cannot_be_had_are_refused_before_anything_is_written(
+    cli, tmp_path, monkeypatch
+):
+    def offline(*arguments, **settings):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    answer = cli("digits", extractor="inception")("run", "s.yaml")
+    assert answer.exit_code == 2
+    assert answer.stderr.startswith("s.yaml:5: torch-fidelity's Inception weights are missing")
+    assert answer.stderr.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_extractor_that_cannot_read_the_images_is_refused_at_load(cli, tmp_path):
+    for verb in ("plan", "run"):
+        answer = cli("mnist")(verb, "s.yaml")
+        assert answer.exit_code == 2
+        assert answer.stderr == (
+            "s.yaml:5: evaluate.extractor: 'digits_cnn' reads images of shape (1, 8, 8), not "
+            "(1, 28, 28); use 'inception' or 'auto' (for the dataset mnist)\n"
+        )
+    assert not (tmp_path / "results").exists()
+
+
 def test_data_that_would_be_downloaded_passes_the_plan(cli):
-    assert cli("mnist", "cifar10")("plan", "s.yaml").exit_code == 0
+    assert cli("mnist", "cifar10", extractor="auto")("plan", "s.yaml").exit_code == 0
 
 
 def test_a_folder_is_trained_on_and_its_finished_runs_need_it_no_more(cli, tmp_path):

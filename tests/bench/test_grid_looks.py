@@ -53,6 +53,17 @@ def test_a_surface_needs_the_plane(tmp_path: Path) -> None:
         loaded(tmp_path, "  profiles: [value_surface]\n", dataset="digits")
 
 
+def test_a_surface_needs_a_score_of_each_point_alone(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "  profiles: [value_surface]\n", norm="layer")
+    with pytest.raises(SweepError, match=r"x.yaml:6: .*'value_surface' is not allowed with"):
+        loaded(tmp_path, "  profiles: [value_surface]\n", norm="batch")
+
+
+def test_a_list_for_a_profile_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match=r"x.yaml:6: evaluate.profiles: unknown profile \['a'\]"):
+        loaded(tmp_path, "  profiles: [[a]]\n")
+
+
 def test_two_methods_that_rebuild_the_layers_do_not_stand_together(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match="spectral_norm and orthonormal each rebuild"):
         loaded(tmp_path, "", method="{all: [spectral_norm, orthonormal]}")

@@ -96,6 +96,36 @@ def test_a_number_beyond_all_floats_is_a_config_error():
             TrainConfig.from_plain(plain)
 
 
+@pytest.mark.parametrize("optimizer", ["rmsprop", "sgd", "optimistic_adam"])
+def test_a_number_that_single_precision_cannot_hold_is_a_config_error(optimizer):
+    with pytest.raises(ConfigError, match=r"1e\+300 is not allowed: .* > 0 and of size 1e\+30 at"):
+        small(optimizer={optimizer: {"lr": 1e300}})
+    config = small("wgan", optimizer={optimizer: {"lr": 1e30}}, steps=2)
+    rows = follow(config, new_state(config, DIGITS), log_every=1)
+    assert len(rows) == 1  # it diverges, which is a result
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"network": {"mlp": {"depth": 10**18}}},
+        {"network": {"mlp": {"width": 10**18}}},
+        {"network": {"dcgan": {"width": 10**18}}},
+        {"network": {"sn_cnn": {"width": 10**18}}},
+        {"network": {"resnet": {"width": 10**18}}},
+        {"lipschitz": {"spectral_norm": {"power_iterations": 10**18}}},
+        {"dataset": {"point_mass": {"dimension": 10**18}}},
+        {"dataset": {"shifted_gaussians": {"dimension": 10**18}}},
+        {"batch_size": 10**18},
+        {"noise_size": 10**18},
+    ],
+    ids=str,
+)
+def test_a_size_that_no_machine_can_hold_is_a_config_error(part):
+    with pytest.raises(ConfigError, match=r"0 is not allowed: must be a whole number >= 1 and <="):
+        small(**part)
+
+
 def test_methods_given_as_no_tuple_are_refused_or_made_one():
     with pytest.raises(ConfigError):
         TrainConfig(lipschitz=GradientPenalty())

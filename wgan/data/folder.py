@@ -13,6 +13,7 @@ from wgan.components import plain_settings, setting
 from wgan.data.base import DataError, Dataset, Images
 from wgan.data.cache import Arrays, cached_images, fingerprint
 from wgan.data.folder_images import Listing, Reading, decoded, list_images
+from wgan.data.places import at_home
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class Folder(Dataset):
 
     def _where(self) -> Path:
         # Not resolved: a link's own name is what the user calls the folder.
-        return Path(os.path.normpath(Path.cwd() / Path(self.path).expanduser()))
+        return Path(os.path.normpath(Path.cwd() / at_home(self.path)))
 
     def _meaning(self) -> str:
         """Where a relative path leads, for messages."""

@@ -157,7 +157,7 @@ class _Bad:
         }
         for option, count in self.counts.items():
             listed = "; ".join(self.names[option])
-            more = "; ..." if count > _NAMED else ""
+            more = "; and others" if count > _NAMED else ""
             if self._refuses(option):
                 raise DataError(
                     f"folder: in {self.folder} are files that are {what[option]}: {listed}{more}. "

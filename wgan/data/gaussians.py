@@ -17,7 +17,7 @@ from wgan.data.base import Dataset, Density
 class GaussianPair(Dataset):
     """A Gaussian in R^d whose counterpart is N(0, I)."""
 
-    dimension: int = setting(2, "d, the number of coordinates", low=1)
+    dimension: int = setting(2, "d, the number of coordinates", low=1, high=100_000)
 
     @property
     def shape(self) -> tuple[int, ...]:

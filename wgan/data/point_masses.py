@@ -29,7 +29,7 @@ class PointMass(Dataset):
     )
 
     theta: float = setting(1.0, "where the counterpart's mass lies on the first axis")
-    dimension: int = setting(1, "d, the number of coordinates", low=1)
+    dimension: int = setting(1, "d, the number of coordinates", low=1, high=100_000)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from typing import ClassVar
 from wgan.components import plain_settings, setting
 from wgan.data.base import DataError, Dataset, Images
 from wgan.data.cache import Arrays, cached_images, fingerprint
-from wgan.data.places import DATA, data_folder, exists
+from wgan.data.places import DATA, at_home, data_folder, exists
 from wgan.data.torchvision_operators import declare_missing_operators
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class PublishedSet(Dataset):
         return sorted(found.files.items())
 
     def _place(self) -> Path:
-        return Path(self.root).expanduser() if self.root else data_folder()
+        return at_home(self.root) if self.root else data_folder()
 
     def _key(self, found: Found) -> dict[str, object]:
         import PIL

@@ -66,6 +66,7 @@ class SpectralNorm(LipschitzMethod):
         "power iterations after each critic step, at least",
         unit="iterations",
         low=1,
+        high=1000,
     )
     of: str = setting(
         "kernel",

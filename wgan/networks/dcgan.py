@@ -36,7 +36,9 @@ class DCGAN(Network):
     name: ClassVar[str] = "dcgan"
     reference: ClassVar[str] = "Radford et al. 2015, arXiv:1511.06434, section 3 and figure 1"
 
-    width: int = setting(64, "channels of the layer next to the image", unit="channels", low=1)
+    width: int = setting(
+        64, "channels of the layer next to the image", unit="channels", low=1, high=4096
+    )
     generator_norm: str = setting(
         "batch", "normalisation of the generator", choices=("batch", "none")
     )

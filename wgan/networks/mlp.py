@@ -28,8 +28,8 @@ class MLP(Network):
         "Gulrajani et al. 2017, arXiv:1704.00028, section 3 (toy critics of ReLU layers of 512)"
     )
 
-    width: int = setting(128, "units of a hidden layer", unit="units", low=1)
-    depth: int = setting(3, "hidden layers", unit="layers", low=1)
+    width: int = setting(128, "units of a hidden layer", unit="units", low=1, high=2**16)
+    depth: int = setting(3, "hidden layers", unit="layers", low=1, high=1000)
 
     def check(self, shape: Shape, critic_norm: str, batch_size: int) -> None:
         """Every shape can be made.

@@ -82,6 +82,7 @@ class ResNet(Network):
         "channels of the critic's first block at 48 and 64 pixels, half of them at the others",
         unit="channels",
         low=1,
+        high=4096,
     )
 
     def check(self, shape: Shape, critic_norm: str, batch_size: int) -> None:

@@ -35,7 +35,9 @@ class StandardCNN(Network):
     name: ClassVar[str] = "sn_cnn"
     reference: ClassVar[str] = "Miyato et al. 2018, arXiv:1802.05957, Table 3"
 
-    width: int = setting(64, "channels of the layer next to the image", unit="channels", low=1)
+    width: int = setting(
+        64, "channels of the layer next to the image", unit="channels", low=1, high=4096
+    )
 
     def check(self, shape: Shape, critic_norm: str, batch_size: int) -> None:
         """Square images of 8, 16, 28, 32, 48 or 64 pixels; every normalisation.
