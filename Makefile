@@ -30,10 +30,10 @@ quickstart: $(READY)
 	$(BIN)/wgan-bench report sweeps/quickstart.yaml
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -n 2 -m 'slow or mnist' --timeout 600
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'slow or mnist' --timeout 600
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """The house's walls: who may import whom, and what the project must never contain."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted([*(ROOT / "wgan").rglob("*.py"), *(ROOT / "bench").rglob("*.py")])
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """The full names of all modules that a file imports, anywhere in it."""
     found: set[str] = set()

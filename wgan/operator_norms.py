@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 
 from wgan.layers import (
@@ -60,6 +59,9 @@ def operator_norm(layer: LinearLayer, input_shape: Shape) -> float:
     if size <= _SMALL:
         identity = torch.eye(size, dtype=torch.float64).view(size, *input_shape)
         return float(torch.linalg.matrix_norm(linear.apply(weight, identity).flatten(1), 2))
+
+    # Imported here: it takes a fifth of a second, and few look this closely.
+    from scipy.sparse.linalg import LinearOperator, eigsh
 
     def there_and_back(sample: np.ndarray) -> np.ndarray:
         at = torch.from_numpy(sample).view(1, *input_shape)
