@@ -82,3 +82,14 @@ def test_an_unknown_profile_is_refused_with_its_nearest() -> None:
         EvaluateSpec.from_plain({"profiles": ["layer_gradient"]})
     with pytest.raises(ConfigError, match="must be a list of profiles"):
         EvaluateSpec.from_plain({"profiles": "layer_gradients"})
+
+
+def test_the_protocol_says_that_the_average_was_scored(tmp_path: Path) -> None:
+    stated = {}
+    for ema in (0.0, 0.9):
+        (path,) = frozen(tmp_path / str(ema), tiny(ema=ema))
+        worker.run([path])
+        (protocol,) = path.glob("protocol-*.json")
+        stated[ema] = json.loads(protocol.read_text())
+    assert [stated[ema]["ema"] for ema in (0.0, 0.9)] == [False, True]
+    assert stated[0.0]["id"] != stated[0.9]["id"]

@@ -180,3 +180,15 @@ def _groups(channels: int) -> int:
     """At most 8 groups, of at least 8 channels: of one or two nothing but signs is left."""
     fitting = (n for n in (8, 4, 2) if channels % n == 0 and channels // n >= 8)
     return next(fitting, 1)
+
+
+def initialise_normal(module: nn.Module, rng: torch.Generator) -> None:
+    """Give each dense and convolutional layer weights of N(0, .02^2) and zero biases, in place.
+
+    Radford et al. 2015 (DCGAN), arXiv:1511.06434, section 4.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02, generator=rng)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

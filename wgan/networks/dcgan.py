@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from wgan.components import ConfigError, setting
-from wgan.networks.base import Flat, Network, Shape, check_square, normalisation
+from wgan.networks.base import Flat, Network, Shape, check_square, initialise_normal, normalisation
 
 # Image size to the size of the smallest feature map; the ratio gives the number of halvings.
 _BASE = {8: 2, 16: 4, 28: 7, 32: 4, 48: 6, 64: 4}
@@ -120,11 +120,7 @@ class DCGAN(Network):
 
     def initialise(self, module: nn.Module, rng: torch.Generator) -> None:
         """N(0, .02) for every weight of a dense or convolutional layer, zero biases."""
-        for layer in module.modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.normal_(layer.weight, 0.0, 0.02, generator=rng)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+        initialise_normal(module, rng)
 
     def _dense_generator(self, shape: Shape, noise_size: int) -> nn.Module:
         normed = self.generator_norm == "batch"

@@ -10,7 +10,15 @@ import torch
 from torch import nn
 
 from wgan.components import setting
-from wgan.networks.base import Flat, Network, Shape, check_square, keeps_bias, normalisation
+from wgan.networks.base import (
+    Flat,
+    Network,
+    Shape,
+    check_square,
+    initialise_normal,
+    keeps_bias,
+    normalisation,
+)
 
 # Image size to M_g, the size of the generator's first feature map; the ratio gives the number of
 # halvings, 3 in the paper's sizes 32 and 48.
@@ -83,11 +91,7 @@ class StandardCNN(Network):
 
     def initialise(self, module: nn.Module, rng: torch.Generator) -> None:
         """N(0, .02) for every weight of a dense or convolutional layer, zero biases."""
-        for layer in module.modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.normal_(layer.weight, 0.0, 0.02, generator=rng)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+        initialise_normal(module, rng)
 
     def _widths(self, size: int) -> list[int]:
         """Channels from the image inwards, doubled at each halving; the last at size M_g."""
