@@ -23,21 +23,29 @@ def guarded(verb: Callable[..., int]) -> Callable[..., None]:
             # Whoever read us has seen enough; what is still in the buffer must not complain either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 0
-        except KeyboardInterrupt:
-            click.echo("stopped", err=True)
-            code = 130
-        except (ValueError, OSError, ImportError) as error:
-            sentence = _for_the_user(error)
-            if sentence is None:
-                raise
-            click.echo(sentence, err=True)
-            code = 2
+        except (KeyboardInterrupt, Exception) as error:
+            if _interrupted(error):
+                click.echo("stopped", err=True)
+                code = 130
+            else:
+                sentence = _for_the_user(error)
+                if sentence is None:
+                    raise
+                click.echo(sentence, err=True)
+                code = 2
         click.get_current_context().exit(code)
 
     return call
 
 
-def _for_the_user(error: Exception) -> str | None:
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: one that meets a library's start-up comes as its ImportError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _for_the_user(error: BaseException) -> str | None:
     """What to say about an error that the user can mend; None for a mistake of this program."""
     if isinstance(error, ImportError):
         name = (error.name or "").partition(".")[0]
@@ -47,6 +55,8 @@ def _for_the_user(error: Exception) -> str | None:
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror or error}" if error.errno else None
+    if not isinstance(error, ValueError):
+        return None
     from bench.evaluate import EvaluateError
     from bench.files import FileError
     from bench.grid import SweepError

@@ -1,0 +1,47 @@
+"""Exit codes: what a verb's end means, however it came about."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from bench.verbs.guard import guarded
+
+
+def run(verb):
+    return CliRunner().invoke(click.command()(guarded(verb)))
+
+
+def interrupted_while_a_library_starts() -> int:
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt as interrupt:
+        raise ImportError("initialization failed") from interrupt
+
+
+def interrupted() -> int:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("verb", [interrupted, interrupted_while_a_library_starts])
+def test_ctrl_c_is_a_stop_even_where_it_meets_a_library_s_start(verb):
+    result = run(verb)
+    assert (result.exit_code, result.stderr) == (130, "stopped\n")
+
+
+def test_a_library_that_is_missing_is_named():
+    def verb() -> int:
+        raise ImportError("no such file", name="torch.nowhere")
+
+    result = run(verb)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("torch cannot be imported: no such file; `wgan-bench doctor`")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("ours"), ValueError("ours"), ImportError("ours")])
+def test_a_mistake_of_ours_keeps_its_traceback(error):
+    def verb() -> int:
+        raise error
+
+    assert run(verb).exception is error
