@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from bench.verbs.guard import guarded
+from bench.verbs.guard import guarded, loading
 from bench.verbs.request import DEFAULT_REPORTS, DEFAULT_RESULTS, Request
 
 _FOLDER = click.Path(path_type=Path)
@@ -105,7 +105,8 @@ def _takes_sweep(verb: Callable[..., int]) -> Callable[..., Any]:
 @_takes_sweep
 def plan(request: Request) -> int:
     """Show every run: its state, what `run` would do, and why."""
-    from bench.verbs import training
+    with loading():
+        from bench.verbs import training
 
     return training.plan(request)
 
@@ -147,7 +148,8 @@ def run(
     allow_numerics: tuple[str, ...],
 ) -> int:
     """Train what is missing. A second call trains nothing twice."""
-    from bench.verbs import training
+    with loading():
+        from bench.verbs import training
 
     return training.run(
         request,
@@ -163,7 +165,8 @@ def run(
 @_takes_sweep
 def status(request: Request) -> int:
     """Count the runs by label and state, with their speed; show why runs failed."""
-    from bench.verbs import reading
+    with loading():
+        from bench.verbs import reading
 
     return reading.status(request)
 
@@ -172,7 +175,8 @@ def status(request: Request) -> int:
 @_takes_sweep
 def collect(request: Request) -> int:
     """Write runs.parquet, curves.parquet and profiles.json into the sweep's results."""
-    from bench.verbs import reading
+    with loading():
+        from bench.verbs import reading
 
     return reading.collect(request)
 
@@ -189,7 +193,8 @@ def collect(request: Request) -> int:
 )
 def report(request: Request, reports: Path) -> int:
     """Write report.html and report.md from what the runs have left behind."""
-    from bench.verbs import reading
+    with loading():
+        from bench.verbs import reading
 
     return reading.report(request, reports)
 
@@ -223,7 +228,8 @@ def list_parts(kind: str | None, as_json: bool, plain: bool) -> int:
 
     KIND: recipes, methods, losses, optimizers, networks, datasets, metrics or fields.
     """
-    from bench.verbs import listing
+    with loading():
+        from bench.verbs import listing
 
     return listing.listing(kind, as_json=as_json)
 

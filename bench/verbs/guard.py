@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import click
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Within it Ctrl-C ends the process at once: nothing is begun, and libraries that start up may
+    swallow an interrupt or make an ImportError of it.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        os.write(2, b"stopped\n")
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def guarded(verb: Callable[..., int]) -> Callable[..., None]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -45,3 +48,22 @@ def test_a_mistake_of_ours_keeps_its_traceback(error):
         raise error
 
     assert run(verb).exception is error
+
+
+def test_ctrl_c_while_libraries_load_ends_at_once_and_the_handler_is_given_back():
+    code = (
+        "import os, signal\n"
+        "from bench.verbs.guard import loading\n"
+        "before = signal.getsignal(signal.SIGINT)\n"
+        "with loading():\n"
+        "    pass\n"
+        "assert signal.getsignal(signal.SIGINT) is before\n"
+        "with loading():\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    except BaseException:\n"
+        "        pass\n"  # as a library that swallows it
+        "print('went on')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"stopped\n")
