@@ -214,7 +214,8 @@ def report(request: Request, reports: Path) -> int:
 @guarded
 def logs(run_id: str, lines: int, results: Path, as_json: bool, plain: bool) -> int:
     """Show the end of a run's log. ID: the first characters of its id, or its folder."""
-    from bench.verbs import logs as verb
+    with loading():
+        from bench.verbs import logs as verb
 
     return verb.logs(run_id, results, lines, as_json=as_json)
 
@@ -240,7 +241,8 @@ def list_parts(kind: str | None, as_json: bool, plain: bool) -> int:
 @guarded
 def doctor(results: Path, as_json: bool, plain: bool) -> int:
     """Check this machine: cores, memory, disk, packages, data, weights."""
-    from bench.verbs import doctor as verb
+    with loading():
+        from bench.verbs import doctor as verb
 
     return verb.doctor(results, as_json=as_json, plain=plain)
 

@@ -16,8 +16,10 @@ import click
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """Within it Ctrl-C ends the process at once: nothing is begun, and libraries that start up may
-    swallow an interrupt or make an ImportError of it.
+    """Within it Ctrl-C ends the process at once.
+
+    Nothing is begun yet, and libraries that start up may swallow an interrupt or make an
+    ImportError of it.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
