@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+from bench.limits import cpu_quota
 from bench.verbs.show import say, show_json, styled, tally
 
 _GB = 1e9
@@ -89,20 +90,11 @@ def check_cores() -> Check:
 
     physical = psutil.cpu_count(logical=False)
     found = f"{usable} usable, {physical or 'an unknown number of'} physical; a run takes one"
-    quota = cpu_quota(Path("/sys/fs/cgroup/cpu.max"))
+    quota = cpu_quota()
     if quota is not None and quota < (usable or 1) - 0.5:
-        advice = f"this container may use {quota:g}: run with --slots {max(1, int(quota))}"
+        advice = f"this container may use {quota:g}, to which runs keep unless --slots says more"
         return Check("cores", "warn", found, advice)
     return Check("cores", "ok", found)
-
-
-def cpu_quota(path: Path) -> float | None:
-    """The cores that a container may use, from its control group; None where nothing limits it."""
-    try:
-        quota, period = path.read_text().split()[:2]
-        return int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
 
 
 def check_memory() -> Check:

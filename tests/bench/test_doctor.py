@@ -66,15 +66,6 @@ def test_little_memory_is_a_warning(monkeypatch):
     assert (check.state, check.found) == ("warn", "1.0 of 4.0 GB available")
 
 
-def test_a_containers_limit_is_read(tmp_path):
-    limits = tmp_path / "cpu.max"
-    assert doctor.cpu_quota(limits) is None
-    limits.write_text("150000 100000\n")
-    assert doctor.cpu_quota(limits) == 1.5
-    limits.write_text("max 100000\n")
-    assert doctor.cpu_quota(limits) is None
-
-
 def test_missing_and_old_packages_are_named(monkeypatch):
     versions = {"torch": "2.10.1+cpu", "pandas": "3.1.0"}
 
