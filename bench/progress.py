@@ -37,6 +37,10 @@ class Display(Protocol):
         """A run has begun."""
         ...
 
+    def elsewhere(self, run_id: str) -> None:
+        """Another runner is at this run."""
+        ...
+
     def finished(self, run_id: str, state: str, reason: str) -> None:
         """A run has ended; a failed one's last line is shown at once."""
         ...
@@ -66,7 +70,7 @@ def make_display(*, plain: bool = False, quiet: bool = False) -> Display:
 def summary(tracker: Tracker) -> str:
     """The whole in a line: "5/12 finished, 1 failed, 2 running, about 3 min left"."""
     parts = [f"{tracker.count(*FINISHED)}/{len(tracker.items)} finished"]
-    told = ("diverged", "failed", "interrupted", "running")
+    told = ("diverged", "failed", "interrupted", "running", "elsewhere")
     parts += [f"{number} {state}" for state in told if (number := tracker.count(state))]
     left = tracker.seconds_left() if tracker.count("running", "waiting") else None
     if left is not None:
@@ -114,6 +118,10 @@ class PlainDisplay:
         """Remember when it began."""
         self._tracker.begin(run_id)
 
+    def elsewhere(self, run_id: str) -> None:
+        """Count it no longer."""
+        self._tracker.leave(run_id)
+
     def finished(self, run_id: str, state: str, reason: str) -> None:
         """A line."""
         line = ending(self._tracker, run_id, state, reason)
@@ -159,6 +167,10 @@ class LiveDisplay:
         """One more row."""
         self._tracker.begin(run_id)
         self._shown = 0.0
+
+    def elsewhere(self, run_id: str) -> None:
+        """One row less."""
+        self._tracker.leave(run_id)
 
     def finished(self, run_id: str, state: str, reason: str) -> None:
         """A line above the table."""

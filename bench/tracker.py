@@ -57,6 +57,11 @@ class Tracker:
         self.states[run_id] = "running"
         self._began[run_id] = self._clock()
 
+    def leave(self, run_id: str) -> None:
+        """Another runner is at it."""
+        self._began.pop(run_id, None)
+        self.states[run_id] = "elsewhere"
+
     def end(self, run_id: str, state: str) -> None:
         """A run has ended."""
         began = self._began.pop(run_id, None)
