@@ -123,7 +123,15 @@ def plan(request: Request) -> int:
 @click.option(
     "--slots",
     type=click.IntRange(min=1),
-    help="Runs at once (local).  [default: the cores there are]",
+    help="Runs at once on cores.  [default: the cores that may be used, over the threads]",
+)
+@click.option(
+    "--gpus",
+    metavar="all|0,2,...",
+    help="Train on these GPUs (local), by number or UUID; every run sees one of them.",
+)
+@click.option(
+    "--per-gpu", type=click.IntRange(min=1), help="Runs at once on each GPU.  [default: 1]"
 )
 @click.option(
     "--threads",
@@ -143,6 +151,8 @@ def run(
     request: Request,
     backend: str,
     slots: int | None,
+    gpus: str | None,
+    per_gpu: int | None,
     threads: int,
     fail_fast: bool,
     allow_numerics: tuple[str, ...],
@@ -156,6 +166,8 @@ def run(
         backend=backend,
         slots=slots,
         threads=threads,
+        gpus=gpus,
+        per_gpu=per_gpu,
         fail_fast=fail_fast,
         allow_numerics=allow_numerics,
     )

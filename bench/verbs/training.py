@@ -11,6 +11,7 @@ from bench.evaluate import EvaluateError, check_enough
 from bench.evaluate.classifiers import choose
 from bench.execute import execute
 from bench.grid import Sweep, SweepError, load
+from bench.limits import crowded
 from bench.progress import make_display
 from bench.store import STATES, Planned, Store
 from bench.verbs.request import Request
@@ -60,6 +61,8 @@ def run(
     backend: str,
     slots: int | None,
     threads: int,
+    gpus: str | None,
+    per_gpu: int | None,
     fail_fast: bool,
     allow_numerics: Collection[str],
 ) -> int:
@@ -72,9 +75,13 @@ def run(
         backend,
         slots=slots,
         threads=threads,
+        gpus=gpus,
+        per_gpu=per_gpu,
         allow_numerics=allow_numerics,
         between=display.tick,
     )
+    if wanted and (remark := crowded(chosen.slots, threads)):
+        note(f"note: {remark}")
     # What must be had before anything is written, unless the plan is refused anyway.
     if all(item.action != "refuse" for item in planned):
         _read_data(sweep, wanted)
@@ -102,8 +109,11 @@ def run(
     told = [run_id for run_id in failed if folders[run_id].is_dir()]
     if told:
         say(f"why: {request.logs_command(told[0])}")
+    for other, count in outcome.elsewhere.items():
+        say(f"{runs(count)} still being trained by {other}")
     again = outcome.interrupted or outcome.exit_code != 0
-    say(f"next: {request.command('run' if again else 'report')}")
+    verb = "run" if again else "status" if outcome.elsewhere else "report"
+    say(f"next: {request.command(verb)}")
     return outcome.exit_code
 
 
