@@ -139,6 +139,8 @@ def read_rows(path: Path) -> tuple[list[Row], str | None]:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return [], None
+    except OSError as error:
+        return [], f"{path.name} cannot be read: {error.strerror}"
     unfinished = lines.pop()
     rows, bad = [], 0
     for line in lines:
@@ -159,6 +161,8 @@ def read_profiles(path: Path) -> tuple[dict[str, Row], str | None]:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return {}, None
+    except OSError as error:
+        return {}, f"{path.name} cannot be read: {error.strerror}"
     found, bad = {}, 0
     for line in filter(None, lines):
         try:

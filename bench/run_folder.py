@@ -11,12 +11,14 @@ log.txt                what happened, in words
 samples/               a picture per evaluation
 checkpoints/           the last two; of a finished run, its last
 lease/                 who is at it
+cancel.json            somebody wants it stopped; gone when that is done
 state.json             how it ended, written last
 ```
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,6 +76,11 @@ class RunFolder:
     def state(self) -> Path:
         """How it ended."""
         return self.path / "state.json"
+
+    @property
+    def cancel_request(self) -> Path:
+        """Somebody's wish that it be stopped."""
+        return self.path / "cancel.json"
 
     @property
     def log(self) -> Path:
@@ -145,6 +152,23 @@ class RunFolder:
             "files": {path.name: path.stat().st_size for path in rows if path.exists()},
         }
         write_json(self.state, content)
+        self.cancel_request.unlink(missing_ok=True)
+
+    def is_to_be_cancelled(self) -> bool:
+        """Whether somebody has asked for it and nobody has done it yet."""
+        return self.cancel_request.exists()
+
+    def take_up(self) -> None:
+        """Forget that the run was cancelled: it is wanted again.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self.cancel_request.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, FileError):
+            if read_json(self.state).get("state") == "cancelled":
+                self.state.unlink()
+                self.note("wanted again")
 
     def final(self, run_id: str) -> tuple[dict[str, Any] | None, str | None]:
         """The content of state.json if it stands and holds, and otherwise what is wrong with it."""

@@ -202,6 +202,8 @@ class Session:
     def _interrupt(self) -> None:
         self._checkpoint()
         self.folder.note(f"stopped at step {self.state.step} ({self.stop.reason})")
+        if self.folder.is_to_be_cancelled():
+            self.folder.finish(self.spec.run_id, "cancelled", step=self.state.step)
 
     def _finish(self, state: str, reason: str) -> None:
         """Write the last word; of a finished run the last checkpoint alone is kept."""

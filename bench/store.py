@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from bench.lease import Observer
 from bench.records import Records
 from bench.run_folder import FINAL_STATES, STATES, RunFolder, Standing
 from bench.spec import RunSpec
+from bench.submissions import Entry
 from wgan.components import ConfigError
 from wgan.config import COMPONENTS
 
@@ -85,14 +86,42 @@ class Store:
         """
         return self._folders([spec])[spec.run_id]
 
-    def plan(self, specs: Sequence[RunSpec]) -> list[Planned]:
+    def plan(
+        self, specs: Sequence[RunSpec], queued: Mapping[str, Entry] | None = None
+    ) -> list[Planned]:
         """What stands and what is to be done, in the order of `specs`. Writes nothing.
+
+        Args:
+            queued: by run id, what `bench.queues` knows of runs that wait somewhere.
 
         Raises:
             StoreError: the results folder cannot be read.
         """
-        folders = self._folders(specs)
-        return [self._plan_one(spec, folders[spec.run_id]) for spec in specs]
+        folders, queued = self._folders(specs), queued or {}
+        return [
+            self._plan_one(spec, folders[spec.run_id], queued.get(spec.run_id)) for spec in specs
+        ]
+
+    def finished(self) -> Callable[[str], bool]:
+        """Tells of a run id whether that run is done or has diverged: nobody waits for it."""
+        folders = self._by_id()
+
+        def is_finished(run_id: str) -> bool:
+            path = folders.get(run_id)
+            final = RunFolder(path).final(run_id)[0] if path is not None else None
+            return final is not None and final["state"] in ("done", "diverged")
+
+        return is_finished
+
+    def check(self, planned: Sequence[Planned]) -> None:
+        """Refuse a plan in which something is refused.
+
+        Raises:
+            StoreError: shows all of it.
+        """
+        refused = [item.reason for item in planned if item.action == "refuse"]
+        if refused:
+            raise StoreError("\n".join(refused))
 
     def freeze(self, planned: Sequence[Planned], question: str, sweep_text: str) -> None:
         """Make the folders of the runs to be run, their `spec.json`, and a copy of the sweep file.
@@ -104,15 +133,16 @@ class Store:
             StoreError: the results folder cannot be written, or a run of the plan is refused (the
                 message shows them all).
         """
-        refused = [item.reason for item in planned if item.action == "refuse"]
-        if refused:
-            raise StoreError("\n".join(refused))
+        self.check(planned)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._keep_text(sweep_text)
             write_json(self.folder / "sweep.json", {"name": self.sweep, "question": question})
             for item in planned:
-                self._freeze_one(item)
+                if item.action != "keep" or item.state != "queued":
+                    self._freeze_one(item)
+                if item.action in ("run", "resume"):
+                    RunFolder(item.folder).take_up()
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
@@ -185,25 +215,31 @@ class Store:
 
     def _folders(self, specs: Sequence[RunSpec]) -> dict[str, Path]:
         """By run id, the folder of each run: the one that stands, or the one that would be made."""
+        by_id, folders = self._by_id(), {}
+        for spec in specs:
+            own = self.folder / spec.folder
+            folders[spec.run_id] = own if own.is_dir() else by_id.get(spec.run_id, own)
+        return folders
+
+    def _by_id(self) -> dict[str, Path]:
+        """The run folders that stand, by run id."""
         try:
             standing = sorted(self.folder.iterdir()) if self.folder.exists() else []
         except OSError as error:
             raise StoreError(
                 f"results folder {str(self.folder)!r} cannot be read: {error.strerror}"
             ) from error
-        by_id = {path.name.rpartition("--")[2]: path for path in standing if "--" in path.name}
-        folders = {}
-        for spec in specs:
-            own = self.folder / spec.folder
-            folders[spec.run_id] = own if own.is_dir() else by_id.get(spec.run_id, own)
-        return folders
+        return {path.name.rpartition("--")[2]: path for path in standing if "--" in path.name}
 
-    def _plan_one(self, spec: RunSpec, path: Path) -> Planned:
+    def _plan_one(self, spec: RunSpec, path: Path, entry: Entry | None) -> Planned:
         folder = RunFolder(path)
         standing = folder.standing(spec.run_id, self._observer)
-        action, reason = _action(standing, folder)
-        # A training without a checkpoint begins again: there is nothing that could be mixed up.
-        if action != "run":
+        if entry is not None:
+            standing = _as_queued(standing, entry, folder)
+        action, reason = _action(standing, folder, entry)
+        # A training without a checkpoint begins again: there is nothing that could be mixed up,
+        # unless somebody has it in a queue as it was frozen.
+        if action != "run" or standing.state == "queued":
             refusal = _refusal(spec, folder)
             if refusal is not None:
                 action, reason = "refuse", refusal
@@ -235,13 +271,27 @@ class Store:
             return ""
 
 
-def _action(standing: Standing, folder: RunFolder) -> tuple[str, str]:
+def _as_queued(standing: Standing, entry: Entry, folder: RunFolder) -> Standing:
+    """What a run that nobody is at stands for, beside what is known of its place in a queue."""
+    if standing.state in ("done", "diverged", "running"):
+        return standing
+    if standing.final is not None and folder.state.stat().st_mtime >= entry.submitted:
+        return standing  # it ended after it was submitted
+    # A job that is over leaves the run as its folder shows it.
+    state = standing.state if entry.state == "interrupted" else entry.state
+    return dataclasses.replace(standing, state=state, reason=entry.reason, final=None)
+
+
+def _action(standing: Standing, folder: RunFolder, entry: Entry | None) -> tuple[str, str]:
     """What is to be done about a run that stands so, and why."""
     damage = "; ".join(standing.notes)
     again = f"{damage}; " if damage else ""
     match standing.state:
         case "pending":
-            return "run", f"{again}not begun"
+            told = f" ({standing.reason})" if standing.reason else ""
+            return "run", f"{again}not begun{told}"
+        case "queued" if entry is not None and not entry.shared:
+            return "keep", standing.reason
         case "running":
             return "keep", standing.reason
         case "done":
@@ -252,9 +302,9 @@ def _action(standing: Standing, folder: RunFolder) -> tuple[str, str]:
         where = f"goes on from the checkpoint at step {folder.kept_step()}"
     else:
         where = "begins again, there is no checkpoint"
-    why = {"failed": f"failed: {standing.reason}", "cancelled": "cancelled"}.get(
-        standing.state, "not finished"
-    )
+    told = f": {standing.reason}" if standing.reason else ""
+    why = standing.state if standing.state in ("failed", "cancelled", "queued") else "not finished"
+    why += told
     return "resume" if folder.checkpoints() else "run", f"{again}{why}; {where}"
 
 

@@ -29,6 +29,8 @@ from bench.stopping import StopRequest, stop_with_parent
 from wgan.components import ConfigError
 from wgan.data import DataError
 
+CANCELLED = "cancelled"  # why a run stopped that somebody wanted no more
+
 
 def run(
     run_dirs: Sequence[Path],
@@ -117,14 +119,21 @@ class _Job:
                 return
             if damage is not None:
                 self.folder.note(f"{damage}; the run is repeated from its last good checkpoint")
+            if self.folder.is_to_be_cancelled():
+                self.folder.finish(run_id, "cancelled", step=self.folder.kept_step())
+                return
             self.folder.state.unlink(missing_ok=True)
             spec = RunSpec.from_plain(read_json(self.folder.spec))
-            lease.keep_alive()
+            lease.keep_alive(self._heed_a_cancelling)
             Session(spec, self.folder, lease, self.stop, self.place, self.between).go()
         except LeaseLost:
             raise
         except Exception as error:  # the boundary of a run: whatever it is ends this run alone
             self._fail(run_id, error, lease)
+
+    def _heed_a_cancelling(self) -> None:
+        if self.folder.is_to_be_cancelled():
+            self.stop.ask(CANCELLED)
 
     def _fail(self, run_id: str, error: Exception, lease: Lease) -> None:
         lease.check()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from bench.backends.base import Backend
+from bench.backends.base import Backend, Runner
 from bench.backends.inline import Inline
 from bench.backends.local import Local
 from wgan.components import ConfigError, UnknownName
 
-__all__ = ["BACKENDS", "Backend", "Inline", "Local", "make_backend"]
+__all__ = ["BACKENDS", "Backend", "Inline", "Local", "Runner", "make_backend"]
 
-BACKENDS = ("inline", "local")
+BACKENDS = ("inline", "local", "slurm")
 
 
 def make_backend(
@@ -21,11 +21,11 @@ def make_backend(
     threads: int = 1,
     allow_numerics: Collection[str] = (),
     between: Callable[[], None] | None = None,
-) -> Backend:
-    """The backend called `name`.
+) -> Runner:
+    """The backend called `name`, of those that train in this process and its children.
 
     Args:
-        name: one of BACKENDS.
+        name: "inline" or "local"; "slurm" (`bench.backends.slurm`) needs a store and a cluster.
         slots: runs at once (local); None: the cores this process may use, divided by `threads`.
         threads: CPU threads that each run owns.
         allow_numerics: names of `numerics` that may differ at a resume, or "all".

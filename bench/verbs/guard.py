@@ -77,13 +77,14 @@ def _for_the_user(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror or error}" if error.errno else None
-    if not isinstance(error, ValueError):
+    if not isinstance(error, ValueError | RuntimeError):
         return None
+    from bench.backends.slurm_states import SlurmError
     from bench.evaluate import EvaluateError
     from bench.files import FileError
     from bench.grid import SweepError
     from bench.store import StoreError
     from wgan.components import ConfigError
 
-    ours = (SweepError, StoreError, EvaluateError, FileError, ConfigError)
+    ours = (SweepError, StoreError, EvaluateError, FileError, ConfigError, SlurmError)
     return str(error) if isinstance(error, ours) else None

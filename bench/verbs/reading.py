@@ -12,6 +12,7 @@ from bench.files import last_row, write_bytes
 from bench.grid import Sweep, load
 from bench.run_folder import RunFolder
 from bench.store import STATES, Planned, Store, StoreError
+from bench.verbs.look import look_and_settle
 from bench.verbs.request import Request
 from bench.verbs.show import note, runs, say, show_json, show_table, tally
 
@@ -19,7 +20,9 @@ from bench.verbs.show import note, runs, say, show_json, show_table, tally
 def status(request: Request) -> int:
     """Print counts by label and state, speeds, and the failed runs with their last lines."""
     sweep = load(request.sweep, request.overrides, request.only)
-    planned = Store(request.results, sweep.name).plan(sweep.runs)
+    planned, queue = look_and_settle(Store(request.results, sweep.name), sweep.runs)
+    for text in queue.remarks:
+        note(f"note: {text}")
     rows = [_progress(item) for item in planned]
     failed = [row for row in rows if row["state"] == "failed"]
     if request.as_json:
