@@ -95,16 +95,27 @@ class Client:
         try:
             return until(arrived, seconds, f"job {job_id} to be {' or '.join(states)}")
         except ClusterError as error:
-            raise ClusterError(f"{error}\n{self.picture(job_id)}") from None
+            raise ClusterError(f"{error}\n{self.picture()}") from None
 
-    def wait_for_accounting(self, job_id: str, state: str, seconds: float = 20) -> list[Row]:
-        """The rows of a job, as soon as the accounting has this state for each of them."""
+    def wait_for_accounting(
+        self, job_id: str, state: str, seconds: float = 20, *, tasks: int = 1
+    ) -> list[Row]:
+        """The rows of a job, as soon as the accounting, which lags, has this state for all tasks.
 
-        def arrived() -> list[Row]:
-            rows = self.sacct(job_id)
-            return rows if all(row["State"].split()[0] == state for row in rows) else []
+        Args:
+            job_id: of a job, an array or a task.
+            state: the accounting's word, such as COMPLETED or PREEMPTED.
+            seconds: how long to wait.
+            tasks: how many the array has.
+        """
+        rows: list[Row] = []
 
-        return until(arrived, seconds, f"the accounting to say {state} of job {job_id}")
+        def arrived() -> bool:
+            rows[:] = self.sacct(job_id)
+            return [row["State"].split()[0] for row in rows] == [state] * tasks
+
+        until(arrived, seconds, f"the accounting to say {state} of all of job {job_id}")
+        return rows
 
     def start_now(self, job_id: str, seconds: float = 30) -> None:
         """Have a requeued job start without its wait, as soon as the controller allows it."""
@@ -127,16 +138,12 @@ class Client:
         words = self.run("scontrol", "show", "job", job_id).split()
         return next(word.partition("=")[2] for word in words if word.startswith(f"{name}="))
 
-    def picture(self, job_id: str) -> str:
-        """What the controller knows of a job and of the nodes, for a message."""
+    def picture(self) -> str:
+        """What the controller knows of its jobs and nodes, for a message."""
         said = []
-        for command in (
-            ["scontrol", "show", "job", job_id],
-            ["sinfo", "--list-reasons"],
-            ["sinfo"],
-        ):
+        for command in (["scontrol", "show", "job"], ["scontrol", "show", "node"]):
             try:
-                said.append(self.run(*command))
+                said.append(self.run(*command, "--oneliner"))
             except ClusterError as error:
                 said.append(str(error))
         return "\n".join(said)

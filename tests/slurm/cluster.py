@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -83,12 +83,13 @@ class Cluster(Client):
         while hard and (left := self.node_processes(name)):
             kill(left)
 
+    def call_down(self, name: str) -> None:
+        """Say that a node is down, as an administrator does: its jobs are requeued at once."""
+        self.run("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=said so")
+
     def start_node(self, name: str) -> None:
         """Start a node's slurmd and wait until the controller calls the node usable."""
-        self._start(name)
-        until(
-            lambda: self._node_state(name) in ("idle", "mix", "alloc"), 60, f"{name} to be usable"
-        )
+        self._start(name, lambda: self._is_usable(name))
 
     def node_processes(self, name: str) -> list[psutil.Process]:
         """What runs on a node beside its slurmd: step daemons and all that jobs started."""
@@ -100,8 +101,7 @@ class Cluster(Client):
 
     def start_controller(self) -> None:
         """Start slurmctld, which goes on from what it saved, and wait until it answers."""
-        self._start("slurmctld")
-        until(lambda: self._answers("scontrol", "ping"), 60, "slurmctld to answer")
+        self._start("slurmctld", lambda: self._answers("scontrol", "ping"))
 
     def stop_accounting(self) -> None:
         """Stop slurmdbd: sacct fails; jobs are queued and run."""
@@ -109,25 +109,24 @@ class Cluster(Client):
 
     def start_accounting(self) -> None:
         """Start slurmdbd and wait until it answers."""
-        self._start("slurmdbd")
-        until(lambda: self._answers("sacctmgr", "--noheader", "show", "cluster"), 60, "slurmdbd")
+        self._start("slurmdbd", lambda: self._answers("sacctmgr", "--noheader", "show", "cluster"))
 
     def restore(self) -> None:
-        """Start what a test has stopped, end every job, and wait until both nodes are idle."""
+        """Start what a test has stopped, end every job, and wait until none is left."""
         self.start_accounting()
         self.start_controller()
         self.run("scancel", "--user", user_name())
         for name in NODES:
-            self._start(name)
-        until(self._is_idle, 120, "the nodes to be idle again", pause=0.5)
+            self.start_node(name)
+        try:
+            until(lambda: not self.run("squeue", "--noheader"), 120, "the last job to end")
+        except ClusterError as error:
+            raise ClusterError(f"{error}\n{self.picture()}") from None
 
-    def _is_idle(self) -> bool:
-        return not self.run("squeue", "--noheader") and all(
-            self._node_state(name) == "idle" for name in NODES
-        )
-
-    def _node_state(self, name: str) -> str:
-        return self.run("sinfo", "--noheader", "--nodes", name, "--format=%t").split()[0]
+    def _is_usable(self, name: str) -> bool:
+        # Not only idle: a node without jobs can be called mix for minutes after a restart.
+        state = self.run("sinfo", "--noheader", "--nodes", name, "--format=%t").split()[0]
+        return state in ("idle", "mix", "alloc")
 
     def _answers(self, *command: str) -> bool:
         with contextlib.suppress(ClusterError):
@@ -143,9 +142,9 @@ class Cluster(Client):
         password = secrets.token_hex(16)
         write_settings(self.state, free_ports(self.state), password)
         make_key(self.state)
-        self._start("munged")
+        self._start("munged", (self.state / "run" / "munge.socket").exists)
         make_database(self.state)
-        self._start("mariadbd")
+        self._start("mariadbd", (self.state / "run" / "mariadb.socket").exists)
         open_database(self.state, password)
         self.start_accounting()
         account = ("account=research", "cluster=wgan")
@@ -154,11 +153,23 @@ class Cluster(Client):
         self.run("sacctmgr", "--immediate", "add", "user", user_name(), *account)
         self.start_controller()
         for name in NODES:
-            self._start(name)
-        until(self._is_idle, 60, "the nodes to be idle")
+            self.start_node(name)
 
-    def _start(self, name: str) -> None:
-        self.daemons[name].start(self.environment())
+    def _start(self, name: str, answers: Callable[[], bool]) -> None:
+        """Start a daemon and wait until it answers.
+
+        Raises:
+            ClusterError: it ended, or did not answer; carries what it said.
+        """
+        daemon = self.daemons[name]
+        daemon.start(self.environment())
+
+        def served() -> bool:
+            if daemon.process() is None:
+                raise ClusterError(f"{name} ended at its start: {daemon.last_words()}")
+            return answers()
+
+        until(served, 60, f"{name} to answer")
 
     def _take_down(self) -> bool:
         """End every process, the last started first, and remove all but the logs."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.slurm.cluster import Cluster
+from tests.slurm.processes import ClusterError
 
 
 @pytest.fixture(scope="session")
@@ -30,4 +31,9 @@ def cluster(running_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterat
         monkeypatch.delenv(name)
     monkeypatch.setenv("SLURM_CONF", inside["SLURM_CONF"])
     yield running_cluster
-    running_cluster.restore()
+    try:
+        running_cluster.restore()
+    except ClusterError:
+        running_cluster.down()  # so that one test's damage is not the next one's
+        running_cluster.up()
+        raise

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.slurm.processes import ClusterError, Daemon, until
-from tests.slurm.settings import NODES, user_name
+from tests.slurm.processes import ClusterError, Daemon
+from tests.slurm.settings import ADDRESS, NODES, user_name
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -58,9 +58,8 @@ def make_database(state: Path) -> None:
 
 
 def open_database(state: Path, password: str) -> None:
-    """Wait for MariaDB and give the accounting its own database in it."""
-    account = "slurm@127.0.0.1"
-    until((state / "run" / "mariadb.socket").exists, 60, "MariaDB to listen")
+    """Give the accounting its own database in the running MariaDB."""
+    account = f"slurm@{ADDRESS}"
     _run(
         "mariadb",
         f"--defaults-file={state}/mariadb.conf",
@@ -80,6 +79,7 @@ def _munged(state: Path) -> tuple[str, ...]:
         f"--seed-file={run}/munged.seed",
         f"--log-file={state}/log/munged.log",
         "--num-threads=4",
+        "--force",  # its socket may lie in a directory that only this user can enter
     )
 
 

@@ -32,7 +32,7 @@ else
 fi
 
 # While this file stands, and says so, Debian's scripts start no service that they install.
-policy=/usr/sbin/policy-rc.d
+policy=${POLICY_RC:-/usr/sbin/policy-rc.d}
 if [ ! -e "$policy" ]; then
     trap '$root rm -f "$policy"' EXIT
     printf '#!/bin/sh\nexit 101\n' | $root tee "$policy" >/dev/null

@@ -1,4 +1,4 @@
-"""The settings of the test cluster: two nodes on this host, everything on its loopback address.
+"""The settings of the test cluster: two nodes on this host, everything on 127.0.0.1.
 
 Each setting that differs from SLURM's default is there so that a fault shows within seconds, or so
 that no system service and no cgroup is needed.
@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.slurm.processes import ClusterError
 
 NODES = ("n1", "n2")
+ADDRESS = "127.0.0.1"
 CORES = 2  # each node claims them, whatever the host has
 ARRAY_LIMIT = 11  # tasks of one job array at most
 GRACE_SECONDS = 10  # between the signal of a preemption and the kill
@@ -97,7 +98,7 @@ CommunicationParameters=NoInAddrAny
 PidFile={run}/slurmdbd.pid
 LogFile={log}/slurmdbd.log
 StorageType=accounting_storage/mysql
-StorageHost=127.0.0.1
+StorageHost={address}
 StoragePort={database}
 StorageUser=slurm
 StoragePass={password}
@@ -115,7 +116,7 @@ user={user}
 datadir={state}/database
 socket={run}/mariadb.socket
 pid-file={run}/mariadb.pid
-bind-address=127.0.0.1
+bind-address={address}
 port={database}
 skip-name-resolve
 skip-log-bin
@@ -147,23 +148,24 @@ def user_name() -> str:
     return pwd.getpwuid(os.getuid()).pw_name
 
 
-def loopback() -> tuple[str, str]:
-    """This host's short name and the loopback address that it stands for.
+def host_name() -> str:
+    """This host's short name.
 
     Raises:
-        ClusterError: the name stands for another address; SLURM listens where its name leads.
+        ClusterError: the name stands for another address than 127.0.0.1. SLURM listens where its
+            host's name leads, and srun is called back at 127.0.0.1, so that 127.0.1.1 serves not.
     """
     host = socket.gethostname().partition(".")[0]
     try:
         address = socket.gethostbyname(host)
     except OSError:
         address = "no address"
-    if not address.startswith("127."):
+    if address != ADDRESS:
         raise ClusterError(
-            f"the test cluster listens on the loopback only, but this host's name, {host}, stands "
-            f"for {address}; add the line '127.0.0.1 {host}' to the top of /etc/hosts"
+            f"the test cluster listens on {ADDRESS} only, but this host's name, {host}, stands for "
+            f"{address}; add the line '{ADDRESS} {host}' to the top of /etc/hosts"
         )
-    return host, address
+    return host
 
 
 def free_ports(state: Path) -> Ports:
@@ -194,12 +196,11 @@ def write_settings(state: Path, ports: Ports, password: str) -> None:
         password: of the accounting's user in the database.
 
     Raises:
-        ClusterError: this host's name stands for no loopback address.
+        ClusterError: this host's name does not stand for 127.0.0.1.
     """
-    host, address = loopback()
     words = {
-        "host": host,
-        "address": address,
+        "host": host_name(),
+        "address": ADDRESS,
         "user": user_name(),
         "password": password,
         "state": state,
