@@ -7,6 +7,7 @@ cannot change the weights, so it must not change the run's id.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -180,7 +181,7 @@ class TrainConfig:
         plain["lipschitz"] = [method.to_plain(for_id=for_id) for method in self.lipschitz]
         return plain
 
-    @property
+    @functools.cached_property
     def run_id(self) -> str:
         """12 hex digits: a hash of this configuration and of its components' versions."""
         plain = self.to_plain(for_id=True)
