@@ -16,12 +16,14 @@ from typing import Any
 
 Row = dict[str, Any]
 
+_FIGURES = frozenset((int, float, bool, type(None)))  # what JSON makes of a figure
+
 
 class FileError(ValueError):
     """A file whose content is not what it should be; says which file and what is wrong."""
 
 
-def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
+def write_bytes(path: Path, content: bytes | memoryview, *, sync: bool = True) -> None:
     """Write `path` all or nothing: a temporary file beside it, synced, then renamed over it.
 
     Without `sync` a crash of the machine, not one of the process, may lose it.
@@ -190,7 +192,8 @@ def _parse(line: bytes) -> Row | None:
 
 def _is_row(row: dict[str, Any]) -> bool:
     """Whether a row has a step and holds numbers; only `nonfinite` is a list of names."""
-    return isinstance(row.get("step"), int) and all(
-        value is None or isinstance(value, int | float) or name == "nonfinite"
-        for name, value in row.items()
+    if not isinstance(row.get("step"), int):
+        return False
+    return _FIGURES.issuperset(map(type, row.values())) or all(
+        type(value) in _FIGURES or name == "nonfinite" for name, value in row.items()
     )

@@ -207,8 +207,15 @@ def _missing(folder: Path, files: object) -> str:
     for name, size in files.items():
         if not isinstance(size, int):
             return f"state.json gives {size!r} as the size of {name}"
-        path = folder / str(name)
-        held = path.stat().st_size if path.exists() else 0
+        held = _held(folder / str(name))
         if held < size:
             short.append(f"{name} holds {held} of {size} bytes")
     return ", ".join(short)
+
+
+def _held(path: Path) -> int:
+    """The size of a file in bytes, 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):  # the latter of a name that no file can have
+        return 0
