@@ -49,7 +49,7 @@ def write_json(path: Path, content: Mapping[str, Any], *, sync: bool = True) -> 
     write_bytes(path, (text + "\n").encode(), sync=sync)
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path | str) -> dict[str, Any]:
     """The object that `path` holds.
 
     Raises:
@@ -57,13 +57,14 @@ def read_json(path: Path) -> dict[str, Any]:
         FileError: it cannot be read, or holds no JSON object.
     """
     try:
-        content = json.loads(path.read_bytes())
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - ten thousand are read in a row
+            content = json.loads(file.read())
     except FileNotFoundError:
         raise
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError:
-        kind = "is empty" if path.stat().st_size == 0 else "is torn or holds no JSON"
+        kind = "is empty" if Path(path).stat().st_size == 0 else "is torn or holds no JSON"
         raise FileError(f"{path} {kind}") from None
     if not isinstance(content, dict):
         raise FileError(f"{path} holds no JSON object")

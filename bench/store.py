@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.files import FileError, finite_row, read_json, write_bytes, write_json
 from bench.lease import Observer
-from bench.run_folder import FINAL_STATES, STATES, RunFolder, Standing
+from bench.run_folder import FINAL_STATES, SPEC, STATES, RunFolder, Standing
 from bench.spec import RunSpec
 from wgan.components import ConfigError
 from wgan.config import COMPONENTS
@@ -92,7 +92,7 @@ class Store:
         """What stands and what is to be done, in the order of `specs`. Writes nothing.
 
         Nothing is remembered from an earlier plan either: every folder is read anew, which takes
-        about a second for 10,000 finished runs.
+        under a second for 10,000 finished runs.
 
         Raises:
             StoreError: the results folder cannot be read.
@@ -286,7 +286,7 @@ def _action(standing: Standing, folder: RunFolder) -> tuple[str, str]:
 def _refusal(spec: RunSpec, folder: RunFolder) -> str | None:
     """Why the run that stands in `folder` is not the one that `spec` asks for, or None if it is."""
     try:
-        stands = read_json(folder.spec)
+        stands = read_json(folder.at(SPEC))
     except FileNotFoundError:
         damage = f"{folder.spec} is missing"
     except FileError as error:

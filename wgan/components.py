@@ -171,30 +171,43 @@ def check_settings(instance: Any) -> None:
     Raises:
         ConfigError: a value of the wrong type or out of range.
     """
-    checked = _settings_of(type(instance))  # type: ignore[arg-type]  # a class is hashable
-    for name, wanted, allowed in checked:
-        value = getattr(instance, name)
-        try:
-            value = _coerce(value, wanted)
-        except TypeError:
-            more = f" and of size {LARGEST:.3g} at most" if _too_large(value, wanted) else ""
-            raise _not_allowed(name, value, f"{_expected(wanted, allowed)}{more}") from None
-        if not allowed.holds(value):
-            if allowed.choices and wanted is str:
-                raise UnknownName((name,), "value", value, map(str, allowed.choices))
-            raise _not_allowed(name, value, _expected(wanted, allowed))
+    settings = _settings_of(type(instance))  # type: ignore[arg-type]  # a class is hashable
+    for name, (wanted, allowed) in settings.items():
+        value = _checked(name, getattr(instance, name), wanted, allowed)
         object.__setattr__(instance, name, value)
 
 
+def check_setting(cls: type, name: str, value: object) -> Any:
+    """The value that the `setting` called `name` of the dataclass `cls` then holds.
+
+    Raises:
+        ConfigError: a value of the wrong type or out of range.
+    """
+    return _checked(name, value, *_settings_of(cls)[name])
+
+
 @functools.cache
-def _settings_of(cls: type) -> tuple[tuple[str, type, Range], ...]:
-    """Name, type and range of each field that is checked: thousands of configurations ask."""
+def _settings_of(cls: type) -> dict[str, tuple[type, Range]]:
+    """Type and range of each field that is checked: thousands of configurations ask."""
     hints = hints_of(cls)
-    return tuple(
-        (item.name, hints[item.name], item.metadata["range"])
+    return {
+        item.name: (hints[item.name], item.metadata["range"])
         for item in dataclasses.fields(cls)
         if item.metadata.get("range") is not None and hints[item.name] in _NOUNS
-    )
+    }
+
+
+def _checked(name: str, value: object, wanted: type, allowed: Range) -> Any:
+    try:
+        held = _coerce(value, wanted)
+    except TypeError:
+        more = f" and of size {LARGEST:.3g} at most" if _too_large(value, wanted) else ""
+        raise _not_allowed(name, value, f"{_expected(wanted, allowed)}{more}") from None
+    if not allowed.holds(held):
+        if allowed.choices and wanted is str:
+            raise UnknownName((name,), "value", held, map(str, allowed.choices))
+        raise _not_allowed(name, held, _expected(wanted, allowed))
+    return held
 
 
 def _expected(wanted: type, allowed: Range) -> str:
