@@ -43,7 +43,7 @@ def collect(request: Request) -> int:
     """Write runs.parquet, curves.parquet and, where there are any, profiles.json."""
     sweep = load(request.sweep, request.overrides, request.only)
     store = Store(request.results, sweep.name)
-    records = store.collect(sweep.runs, sweep.question)
+    records = store.collect(sweep.runs, sweep.question, pictures=False)
     paths = store.write_tables(records)
     profiles = store.write_profiles(records)
     if request.as_json:
@@ -95,9 +95,10 @@ def report(request: Request, reports: Path) -> int:
 
 
 def _progress(item: Planned) -> dict[str, Any]:
-    """A run's state and speed."""
+    """A run's state and speed; of a finished one no file is read again."""
     folder, config = RunFolder(item.folder), item.spec.config
-    row = last_row(folder.train_rows) or {}
+    final = item.final if item.state in ("done", "diverged") else None
+    row = final or last_row(folder.train_rows) or {}
     step = max(int(row.get("step") or 0), item.step)
     seconds = row.get("training_seconds") or 0
     last_line = folder.last_words() if item.state == "failed" else ""

@@ -27,6 +27,8 @@ _COLOURS = {
     "refuse": "red",
 }
 
+_LONG = 1000  # rows; colours take 0.4 ms each
+
 
 def say(text: str) -> None:
     """A line on standard output."""
@@ -44,9 +46,9 @@ def show_json(content: Any) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, plain: bool) -> None:
-    """A table: with colours on a terminal unless `plain`, otherwise in aligned columns."""
+    """A table: with colours on a terminal unless `plain` or long, otherwise in aligned columns."""
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    if plain or not sys.stdout.isatty():
+    if plain or len(rows) > _LONG or not sys.stdout.isatty():
         _show_plain(columns, texts)
         return
     from rich import box
