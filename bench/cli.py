@@ -6,6 +6,7 @@ Exit codes: 0 all well, 1 some runs failed, 2 wrong usage or configuration, 130 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -161,14 +162,56 @@ def run(
     )
 
 
-@main.command()
-@_takes_sweep
-def status(request: Request) -> int:
-    """Count the runs by label and state, with their speed; show why runs failed."""
-    with loading():
-        from bench.verbs import reading
+class _Watched(click.Command):
+    """Takes `--watch` with or without its number, which click alone would read off the sweep."""
 
-    return reading.status(request)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments, a bare `--watch` written out."""
+        for index, word in enumerate(args):
+            if word == "--watch" and not _is_number(args[index + 1 : index + 2]):
+                args[index] = "--watch=0"
+        return super().parse_args(ctx, args)
+
+
+def _is_number(words: list[str]) -> bool:
+    try:
+        return bool(words) and math.isfinite(float(words[0]))
+    except ValueError:
+        return False
+
+
+def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number of seconds")
+    return value
+
+
+@main.command(cls=_Watched)
+@_takes_sweep
+@click.option(
+    "--watch",
+    "watched",
+    type=click.FloatRange(0, 86400),
+    callback=_finite,
+    metavar="[SECONDS]",
+    help="Look again until everything is finished or Ctrl-C; every 2 s, off a terminal 10 s.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["auto", "method", "label"]),
+    default="auto",
+    show_default=True,
+    help="A row per method and optimizer or per label; auto: per label where these are few.",
+)
+def status(request: Request, watched: float | None, by: str) -> int:
+    """Show how the runs stand: counts, speed, time left, who is at work, what failed and why.
+
+    Exit code 0 whenever that could be read, whatever has failed.
+    """
+    with loading():
+        from bench.verbs import status as verb
+
+    return verb.status(request, by=by, watched=watched)
 
 
 @main.command()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ class Planned:
         step: the last step known to be kept (of the final state, or of the checkpoint that is
             resumed); 0 where there is none.
         notes: what was found damaged in the folder.
+        final: the content of state.json where it holds, or None.
     """
 
     spec: RunSpec
@@ -61,6 +62,7 @@ class Planned:
     reason: str
     step: int = 0
     notes: tuple[str, ...] = ()
+    final: Mapping[str, Any] | None = None
 
 
 class Store:
@@ -207,7 +209,16 @@ class Store:
             refusal = _refusal(spec, folder)
             if refusal is not None:
                 action, reason = "refuse", refusal
-        return Planned(spec, path, standing.state, action, reason, standing.step, standing.notes)
+        return Planned(
+            spec,
+            path,
+            standing.state,
+            action,
+            reason,
+            standing.step,
+            standing.notes,
+            standing.final,
+        )
 
     def _freeze_one(self, item: Planned) -> None:
         item.folder.mkdir(exist_ok=True)
