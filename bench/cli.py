@@ -250,17 +250,30 @@ def report(request: Request, reports: Path) -> int:
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="Lines of the log.",
+    help="Last lines to begin with.",
 )
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended, or Ctrl-C.")
+@click.option("--rows", is_flag=True, help="Show training rows and scores as well as the log.")
 @_results
 @_shown
 @guarded
-def logs(run_id: str, lines: int, results: Path, as_json: bool, plain: bool) -> int:
-    """Show the end of a run's log. ID: the first characters of its id, or its folder."""
+def logs(
+    run_id: str,
+    lines: int,
+    follow: bool,
+    rows: bool,
+    results: Path,
+    as_json: bool,
+    plain: bool,
+) -> int:
+    """Show the end of a run's log. ID: the first characters of its id, or its folder.
+
+    With --follow and --json each new line is an object, and so is each change of the run's state.
+    """
     with loading():
         from bench.verbs import logs as verb
 
-    return verb.logs(run_id, results, lines, as_json=as_json)
+    return verb.logs(run_id, results, lines, follow=follow, rows=rows, as_json=as_json)
 
 
 @main.command("list")
