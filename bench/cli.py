@@ -276,6 +276,33 @@ def logs(
     return verb.logs(run_id, results, lines, follow=follow, rows=rows, as_json=as_json)
 
 
+@main.command()
+@_takes_sweep
+@click.option(
+    "--checkpoints",
+    is_flag=True,
+    help="Also the checkpoints of finished runs; scoring them anew then takes training anew.",
+)
+@click.option("--samples", is_flag=True, help="Also finished runs' pictures but their last.")
+@click.option("--failed", is_flag=True, help="Also failed runs, which then begin at step 0.")
+@click.option(
+    "--unlisted", is_flag=True, help="Also runs that the file does not list, results included."
+)
+@click.option("--yes", "-y", is_flag=True, help="Remove it without asking.")
+@click.option("--dry-run", is_flag=True, help="Show what would go, and remove nothing.")
+def clean(request: Request, yes: bool, dry_run: bool, **kinds: bool) -> int:
+    """Remove what killed writers left behind, and what else is asked for; asks before it does.
+
+    A run that somebody is or may be at is left alone. Results of finished runs go with --unlisted
+    only.
+    """
+    with loading():
+        from bench.verbs import clean as verb
+
+    chosen = [kind for kind, wanted in kinds.items() if wanted]
+    return verb.clean(request, chosen, yes=yes, dry_run=dry_run)
+
+
 @main.command("list")
 @click.argument("kind", required=False)
 @_shown
