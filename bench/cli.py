@@ -216,12 +216,18 @@ def status(request: Request, watched: float | None, by: str) -> int:
 
 @main.command()
 @_takes_sweep
-def collect(request: Request) -> int:
-    """Write runs.parquet, curves.parquet and profiles.json into the sweep's results."""
-    with loading():
-        from bench.verbs import reading
+@click.argument("others", nargs=-1, type=_FOLDER, metavar="[DIR]...")
+def collect(request: Request, others: tuple[Path, ...]) -> int:
+    """Write runs.parquet, curves.parquet and profiles.json into the sweep's results.
 
-    return reading.collect(request)
+    DIR: results folders of other machines, or the sweep's folder in one. Their runs are copied here
+    first: finished ones go before unfinished ones, equal ones stay as they are here, and two
+    finished ones that differ are a conflict, which refuses everything.
+    """
+    with loading():
+        from bench.verbs import collecting
+
+    return collecting.collect(request, others)
 
 
 @main.command()

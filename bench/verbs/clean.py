@@ -23,7 +23,7 @@ from bench.cleaning import (
 from bench.grid import Sweep, load
 from bench.store import Store
 from bench.verbs.request import Request
-from bench.verbs.show import Grid, note, runs, say, show_blocks, show_json
+from bench.verbs.show import Grid, note, runs, say, show_blocks, show_json, size
 
 _ABOUT = {
     LEFTOVERS: "of killed writers: temporary files, old leases",
@@ -198,12 +198,3 @@ def _files(items: Sequence[Removable]) -> int:
 
 def _bytes(items: Sequence[Removable]) -> int:
     return sum(item.bytes for item in items)
-
-
-def size(count: float) -> str:
-    """A number of bytes as a person says it: `0 B`, `1.2 MB`, `340 GB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.5:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.2g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"

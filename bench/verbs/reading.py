@@ -1,4 +1,4 @@
-"""`status`, `collect` and `report`: what the runs of a sweep have left behind."""
+"""`report`: what the runs of a sweep have left behind, for readers."""
 
 from __future__ import annotations
 
@@ -11,32 +11,6 @@ from bench.grid import Sweep, load
 from bench.store import STATES, Store, StoreError
 from bench.verbs.request import Request
 from bench.verbs.show import note, runs, say, show_json, tally
-
-
-def collect(request: Request) -> int:
-    """Write runs.parquet, curves.parquet and, where there are any, profiles.json."""
-    sweep = load(request.sweep, request.overrides, request.only)
-    store = Store(request.results, sweep.name)
-    records = store.collect(sweep.runs, sweep.question)
-    paths = store.write_tables(records)
-    profiles = store.write_profiles(records)
-    if request.as_json:
-        show_json(
-            {
-                "sweep": sweep.name,
-                "runs": len(records.runs),
-                "rows": len(records.curves),
-                "files": [str(path) for path in (*paths, profiles) if path is not None],
-                "notes": records.notes,
-            }
-        )
-        return 0
-    _notes(records.notes)
-    say(f"{paths[0]}: {runs(len(records.runs))}: {tally(records.runs['state'], STATES)}")
-    say(f"{paths[1]}: {len(records.curves):,} rows")
-    if profiles is not None:
-        say(f"{profiles}: the last profiles of {runs(len(records.profiles))}")
-    return 0
 
 
 def report(request: Request, reports: Path) -> int:

@@ -160,6 +160,15 @@ def _texts(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
     return [["" if cell is None else str(cell) for cell in row] for row in rows]
 
 
+def size(count: float) -> str:
+    """A number of bytes as a person says it: `0 B`, `1.2 MB`, `340 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.2g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
 def _show_plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     lines = [columns, *rows]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]

@@ -76,11 +76,12 @@ def ended(
 
 def write_rows(folder: RunFolder, step: int, **changes: float) -> None:
     """Training rows every 10 steps and a score every 30; `changes` are values of each row."""
+    counted = {at: {"step": at, "images_seen": 8 * at} for at in range(0, step + 1, 10)}
     training = [
-        {"step": at, "training_seconds": at / 20, "critic_loss": 1 / at, **changes}
+        {**counted[at], "training_seconds": at / 20, "critic_loss": 1 / at, **changes}
         for at in range(10, step + 1, 10)
     ]
-    scores = [{"step": at, "training_seconds": at / 20, "exact_w1": 2.0} for at in (0, step)]
+    scores = [{**counted[at], "training_seconds": at / 20, "exact_w1": 2.0} for at in (0, step)]
     for path, rows in ((folder.train_rows, training), (folder.eval_rows(PROTOCOL), scores)):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     folder.protocol(PROTOCOL).write_text(json.dumps({"id": PROTOCOL}))

@@ -18,6 +18,7 @@ from bench import cleaning, worker
 from bench.lease import take_lease
 from bench.store import Store
 from bench.verbs import clean as verb
+from bench.verbs.show import size
 
 
 @pytest.fixture(autouse=True)
@@ -365,7 +366,7 @@ def test_a_sweep_without_results_has_nothing_to_remove():
      (5.4e6, "5.4 MB"), (3.2e11, "320 GB"), (4.56e12, "4.56 TB")],
 )  # fmt: skip
 def test_sizes_are_said_as_people_say_them(count, text):
-    assert verb.size(count) == text
+    assert size(count) == text
 
 
 def test_ten_thousand_clean_runs_are_looked_through_in_seconds():

@@ -206,8 +206,8 @@ def test_rows_are_shown_as_they_come(follow):
     result = follow(spec.run_id, train, score, words=("--rows", "-n", 1))
     shown = result.stdout.splitlines()
     assert shown[0].endswith("begins at step 0")
-    assert shown[1] == "train: step=30 training_seconds=1.5 critic_loss=0.0333333"
-    assert shown[2] == "eval-0123456789ab: step=30 training_seconds=1.5 exact_w1=2"
+    assert shown[1] == "train: step=30 images_seen=240 training_seconds=1.5 critic_loss=0.0333333"
+    assert shown[2] == "eval-0123456789ab: step=30 images_seen=240 training_seconds=1.5 exact_w1=2"
     assert shown[3:] == [
         "train: step=40 critic_loss=0.123457",
         "eval-another: step=40 fid=3",
