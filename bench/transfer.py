@@ -20,7 +20,7 @@ from bench.run_folder import RunFolder
 
 _LEFT_OUT = (".tmp", ".ckpt.bad")  # endings of what no run needs
 _LEFT_OUT_NAMES = (LEASE, "cancel.json")
-_UNSYNCED = ".png"  # pictures, which no result depends on
+_SYNCED = (".json", ".jsonl")  # what a run's state rests on; a checkpoint carries a checksum
 _FINISHED = ("done", "diverged")
 
 
@@ -122,7 +122,7 @@ def _copy(source: Path, target: Path) -> None:
             raise Changed(f"{source} is no plain file any more")
         shutil.copyfileobj(read, write, 1 << 20)
         write.flush()
-        if target.suffix != _UNSYNCED:
+        if target.suffix in _SYNCED:
             os.fsync(write.fileno())
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
