@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wgan.disk import sync_folder
+
 Row = dict[str, Any]
 
 
@@ -37,6 +39,8 @@ def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
             if sync:
                 os.fsync(file.fileno())
         temporary.replace(path)
+        if sync:
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

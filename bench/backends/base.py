@@ -44,6 +44,10 @@ class Backend(Protocol):
         """Take runs back: waiting ones are dropped, running ones are asked to save and stop."""
         ...
 
+    def save(self) -> None:
+        """Have the runs being trained write a checkpoint and go on."""
+        ...
+
     def close(self, *, kill: bool = False) -> None:
         """Give everything back; what still runs is asked to stop and waited for, or killed."""
         ...
