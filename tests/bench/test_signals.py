@@ -311,19 +311,18 @@ def test_a_wish_to_save_during_an_evaluation_is_granted_meanwhile(
     tmp_path: Path, whole: Path, slow_evaluation: Slow
 ) -> None:
     """And what it saved is worth something, should the run be killed before the next."""
-    (path,) = frozen(tmp_path, SPEC)
+    seldom = tiny("wgan_gp", evaluate=PROFILED, checkpoint_seconds=1000.0)
+    (path,) = frozen(tmp_path, seldom)
     slow_evaluation(30, 1.0)
-    kept: list[tuple[str, bytes]] = []
+    kept: dict[Path, bytes] = {}
 
     def wish() -> None:
         wait_for(lambda: evaluating(path, 30))
         send(signal.SIGUSR1)
         wait_for(lambda: RunFolder(path).kept_step() == 30)
-        kept.append((RunFolder(path).checkpoints()[0].name, (path / "train.jsonl").read_bytes()))
-        kept.append(("", RunFolder(path).checkpoints()[0].read_bytes()))
+        files = (RunFolder(path).checkpoints()[0], *path.glob("*.jsonl"))
+        kept.update({file: file.read_bytes() for file in files})
 
-    seldom = tiny("wgan_gp", evaluate=PROFILED, checkpoint_seconds=1000.0)
-    (path,) = frozen(tmp_path, seldom)
     thread = later(wish)
     worker.run([path])
     thread.join()
@@ -331,12 +330,13 @@ def test_a_wish_to_save_during_an_evaluation_is_granted_meanwhile(
     assert_same_run(path, whole, SPEC)
 
     # As it lay there at that moment.
-    (name, rows), (_, content) = kept
     (path / "state.json").unlink()
     for each in RunFolder(path).checkpoints():
         each.unlink()
-    (path / "checkpoints" / name).write_bytes(content)
-    (path / "train.jsonl").write_bytes(rows)
+    for file, content in kept.items():
+        file.write_bytes(content)
+    assert extra_of(path, SPEC)["evaluation_due"] is True
+    assert evaluated(path) == [0]
     worker.run([path])
     assert "goes on from the checkpoint at step 30" in (path / "log.txt").read_text()
     assert_same_run(path, whole, SPEC)
