@@ -55,9 +55,10 @@ def execute(
 ) -> Outcome:
     """Train what the plan says and wait for it; a run that fails is told, never raised.
 
-    The plan must be frozen (`Store.freeze`). The first Ctrl-C asks the running ones to save and
-    stop, the second kills them. With `fail_fast` the first failure stops the others. With
-    `wait_for_others` runs that other processes are at are waited for, and taken up if left.
+    The plan must be frozen (`Store.freeze`). The first Ctrl-C, TERM or USR2 asks the running ones
+    to save and stop, a Ctrl-C after it kills them; USR1 has them save and go on. With `fail_fast`
+    the first failure stops the others. With `wait_for_others` runs that other processes
+    are at are waited for, and taken up if left.
     """
     runner = _Runner(planned, backend, display, fail_fast, wait_for_others)
     with StopRequest(insistent=True) as stop:
@@ -100,10 +101,15 @@ class _Runner:
         self.display.start(list(self.items.values()), self.backend.slots)
         self.backend.submit(todo)
         while True:
-            self.tell()
+            # First of all: runs that heard the same signal must not make room for others.
             if stop() and not self.asked:
-                self.display.message("stopping: runs save their state; Ctrl-C again kills them")
+                self.display.message(
+                    f"stopping ({stop.reason}): runs save their state; Ctrl-C again kills them"
+                )
                 self.take_back()
+            self.tell()
+            if stop.take_save():
+                self.backend.save()
             if self.fail_fast and not self.asked and self.has("failed", todo):
                 self.display.message("stopping after a failure, as asked")
                 self.take_back()

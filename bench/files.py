@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wgan.disk import sync_folder
+
 Row = dict[str, Any]
 
 _FIGURES = frozenset((int, float, bool, type(None)))  # what JSON makes of a figure
@@ -39,6 +41,8 @@ def write_bytes(path: Path, content: bytes | memoryview, *, sync: bool = True) -
             if sync:
                 os.fsync(file.fileno())
         temporary.replace(path)
+        if sync:
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

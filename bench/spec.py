@@ -119,7 +119,7 @@ class RunSpec:
     evaluate: EvaluateSpec = EvaluateSpec()
     recipe: str | None = None
     log_every: int = 50  # generator updates between two rows of train.jsonl
-    checkpoint_seconds: float = 60.0  # between two checkpoints
+    checkpoint_seconds: float = 60.0  # between two checkpoints; 0: at each row and evaluation
 
     @property
     def run_id(self) -> str:

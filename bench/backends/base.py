@@ -49,6 +49,10 @@ class Runner(Backend, Protocol):
         """Sleep until a run has ended, for no longer than this; `inline` trains a run meanwhile."""
         ...
 
+    def save(self) -> None:
+        """Have the runs being trained write a checkpoint and go on."""
+        ...
+
     def close(self, *, kill: bool = False) -> None:
         """Give everything back; what still runs is asked to stop and waited for, or killed."""
         ...

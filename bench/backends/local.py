@@ -6,6 +6,7 @@ slot owns its threads: two processes that share their cores' threads slow each o
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from bench.backends.base import State, cost, ended_state, found_state, mark_failed
 from bench.run_folder import RunFolder
-from bench.stopping import GRACE_SECONDS
+from bench.stopping import GRACE_SECONDS, SAVE_SIGNAL, held_back
 from bench.store import Planned
 
 # Loaded once, by the server. None of them computes anything when imported, so forking is safe.
@@ -108,6 +109,13 @@ class Local:
                 running.asked = True
                 running.process.terminate()
 
+    def save(self) -> None:
+        """Have the runs being trained write a checkpoint and go on."""
+        for running in self._running.values():
+            assert running.process.pid is not None
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(running.process.pid, SAVE_SIGNAL)
+
     def close(self, *, kill: bool = False) -> None:
         """Drop the queue and end every process: asked and waited for, or killed."""
         self.cancel([*self._states])
@@ -136,19 +144,15 @@ class Local:
         self._states[item.spec.run_id] = mark_failed(item, _NO_SERVER)
 
     def _ensure_server(self) -> None:
-        """Start the server if it is not there; it and its children never see a Ctrl-C.
+        """Start the server if it is not there; it hears no signal, and ends with this process.
 
-        A terminal sends that to all of them, and a server that still loads would die of it. The
-        runner passes the wish on by TERM.
+        A terminal and a scheduler send theirs to all processes. Runs hear them once they can.
         """
-        resource_tracker.ensure_running()  # which, when it starts, lets every signal through again
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            with _environment(dict.fromkeys(_THREAD_VARIABLES, str(self._threads))):
-                self._context.set_forkserver_preload(_PRELOADED)
-                forkserver.ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with held_back():
+            resource_tracker.ensure_running()  # when it starts, it lets INT and TERM through again
+        with held_back(), _environment(dict.fromkeys(_THREAD_VARIABLES, str(self._threads))):
+            self._context.set_forkserver_preload(_PRELOADED)
+            forkserver.ensure_running()
 
 
 def usable_cores() -> int:
