@@ -6,6 +6,7 @@ Exit codes: 0 all well, 1 some runs failed, 2 wrong usage or configuration, 130 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import click
 
 from bench.verbs.guard import guarded, loading
+from bench.verbs.launch import Launch
 from bench.verbs.request import DEFAULT_REPORTS, DEFAULT_RESULTS, Request
 
 _FOLDER = click.Path(path_type=Path)
@@ -101,96 +103,173 @@ def _takes_sweep(verb: Callable[..., int]) -> Callable[..., Any]:
     return click.argument("sweep", type=_FOLDER, metavar="SWEEP.yaml")(wrapped)
 
 
+def _launched(verb: Callable[..., int]) -> Callable[..., Any]:
+    """The options on where and how to train, handed on as a `Launch`."""
+
+    @functools.wraps(verb)
+    def call(request: Request, allow_numerics: tuple[str, ...], **given: Any) -> int:
+        return verb(request, Launch(allow_numerics=allow_numerics, **given))
+
+    wrapped: Callable[..., Any] = call
+    for option in reversed(_LAUNCH_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+_LAUNCH_OPTIONS = (
+    click.option(
+        "--backend",
+        default="local",
+        show_default=True,
+        metavar="NAME",
+        help="local: a process per run; inline: in this process, one after another; slurm: jobs "
+        "of a cluster, which go on without this terminal.",
+    ),
+    click.option(
+        "--cluster",
+        metavar="FILE",
+        help="What SLURM is asked for: a file, or a name in clusters/.  [default: clusters/"
+        "slurm.yaml]",
+    ),
+    click.option(
+        "--slots",
+        type=click.IntRange(min=1),
+        help="Runs at once on cores.  [default: the cores that may be used, over the threads]",
+    ),
+    click.option(
+        "--gpus",
+        metavar="all|0,2,...",
+        help="Train on these GPUs (local), by number or UUID; every run sees one of them.",
+    ),
+    click.option(
+        "--per-gpu", type=click.IntRange(min=1), help="Runs at once on each GPU.  [default: 1]"
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="CPU threads that each run owns.",
+    ),
+    click.option("--fail-fast", is_flag=True, help="Stop the others when a run fails."),
+    click.option(
+        "--allow-numerics",
+        multiple=True,
+        metavar="NAME",
+        help="Resume although NAME (torch, threads, code, ..., or all) differs; bits may then "
+        "differ.",
+    ),
+)
+
+
 @main.command()
 @_takes_sweep
 def plan(request: Request) -> int:
     """Show every run: its state, what `run` would do, and why."""
     with loading():
-        from bench.verbs import training
+        from bench.verbs import planning
 
-    return training.plan(request)
+    return planning.plan(request)
 
 
 @main.command()
 @_takes_sweep
-@click.option(
-    "--backend",
-    default="local",
-    show_default=True,
-    metavar="NAME",
-    help="local: a process per run; inline: in this process, one after another.",
-)
-@click.option(
-    "--slots",
-    type=click.IntRange(min=1),
-    help="Runs at once on cores.  [default: the cores that may be used, over the threads]",
-)
-@click.option(
-    "--gpus",
-    metavar="all|0,2,...",
-    help="Train on these GPUs (local), by number or UUID; every run sees one of them.",
-)
-@click.option(
-    "--per-gpu", type=click.IntRange(min=1), help="Runs at once on each GPU.  [default: 1]"
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="CPU threads that each run owns.",
-)
-@click.option("--fail-fast", is_flag=True, help="Stop the others when a run fails.")
-@click.option(
-    "--allow-numerics",
-    multiple=True,
-    metavar="NAME",
-    help="Resume although NAME (torch, threads, code, ..., or all) differs; bits may then differ.",
-)
-def run(
-    request: Request,
-    backend: str,
-    slots: int | None,
-    gpus: str | None,
-    per_gpu: int | None,
-    threads: int,
-    fail_fast: bool,
-    allow_numerics: tuple[str, ...],
-) -> int:
+@_launched
+def run(request: Request, launch: Launch) -> int:
     """Train what is missing. A second call trains nothing twice."""
     with loading():
         from bench.verbs import training
 
-    return training.run(
-        request,
-        backend=backend,
-        slots=slots,
-        threads=threads,
-        gpus=gpus,
-        per_gpu=per_gpu,
-        fail_fast=fail_fast,
-        allow_numerics=allow_numerics,
-    )
+    return training.run(request, launch)
 
 
 @main.command()
 @_takes_sweep
-def status(request: Request) -> int:
-    """Count the runs by label and state, with their speed; show why runs failed."""
+@_launched
+def retry(request: Request, launch: Launch) -> int:
+    """Train again what failed or was cancelled, from its checkpoint, and nothing else."""
     with loading():
-        from bench.verbs import reading
+        from bench.verbs import training
 
-    return reading.status(request)
+    return training.retry(request, launch)
 
 
 @main.command()
 @_takes_sweep
-def collect(request: Request) -> int:
-    """Write runs.parquet, curves.parquet and profiles.json into the sweep's results."""
+def cancel(request: Request) -> int:
+    """Take back what waits, ask what runs to save and stop. Both can be taken up again."""
     with loading():
-        from bench.verbs import reading
+        from bench.verbs import cancel as verb
 
-    return reading.collect(request)
+    return verb.cancel(request)
+
+
+class _Watched(click.Command):
+    """Takes `--watch` with or without its number, which click alone would read off the sweep."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments, a bare `--watch` written out."""
+        for index, word in enumerate(args):
+            if word == "--watch" and not _is_number(args[index + 1 : index + 2]):
+                args[index] = "--watch=0"
+        return super().parse_args(ctx, args)
+
+
+def _is_number(words: list[str]) -> bool:
+    try:
+        return bool(words) and math.isfinite(float(words[0]))
+    except ValueError:
+        return False
+
+
+def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number of seconds")
+    return value
+
+
+@main.command(cls=_Watched)
+@_takes_sweep
+@click.option(
+    "--watch",
+    "watched",
+    type=click.FloatRange(0, 86400),
+    callback=_finite,
+    metavar="[SECONDS]",
+    help="Look again until everything is finished or Ctrl-C; every 2 s, off a terminal 10 s.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["auto", "method", "label"]),
+    default="auto",
+    show_default=True,
+    help="A row per method and optimizer or per label; auto: per label where these are few.",
+)
+def status(request: Request, watched: float | None, by: str) -> int:
+    """Show how the runs stand: counts, speed, time left, who is at work, what failed and why.
+
+    Exit code 0 whenever that could be read, whatever has failed.
+    """
+    with loading():
+        from bench.verbs import status as verb
+
+    return verb.status(request, by=by, watched=watched)
+
+
+@main.command()
+@_takes_sweep
+@click.argument("others", nargs=-1, type=_FOLDER, metavar="[DIR]...")
+def collect(request: Request, others: tuple[Path, ...]) -> int:
+    """Write runs.parquet, curves.parquet and profiles.json into the sweep's results.
+
+    DIR: results folders of other machines, or the sweep's folder in one. Their runs are copied here
+    first: finished ones go before unfinished ones, equal ones stay as they are here, and two
+    finished ones that differ are a conflict, which refuses everything.
+    """
+    with loading():
+        from bench.verbs import collecting
+
+    return collecting.collect(request, others)
 
 
 @main.command()
@@ -219,17 +298,57 @@ def report(request: Request, reports: Path) -> int:
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="Lines of the log.",
+    help="Last lines to begin with.",
 )
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended, or Ctrl-C.")
+@click.option("--rows", is_flag=True, help="Show training rows and scores as well as the log.")
 @_results
 @_shown
 @guarded
-def logs(run_id: str, lines: int, results: Path, as_json: bool, plain: bool) -> int:
-    """Show the end of a run's log. ID: the first characters of its id, or its folder."""
+def logs(
+    run_id: str,
+    lines: int,
+    follow: bool,
+    rows: bool,
+    results: Path,
+    as_json: bool,
+    plain: bool,
+) -> int:
+    """Show the end of a run's log. ID: the first characters of its id, or its folder.
+
+    With --follow and --json each new line is an object, and so is each change of the run's state.
+    """
     with loading():
         from bench.verbs import logs as verb
 
-    return verb.logs(run_id, results, lines, as_json=as_json)
+    return verb.logs(run_id, results, lines, follow=follow, rows=rows, as_json=as_json)
+
+
+@main.command()
+@_takes_sweep
+@click.option(
+    "--checkpoints",
+    is_flag=True,
+    help="Also the checkpoints of finished runs; scoring them anew then takes training anew.",
+)
+@click.option("--samples", is_flag=True, help="Also finished runs' pictures but their last.")
+@click.option("--failed", is_flag=True, help="Also failed runs, which then begin at step 0.")
+@click.option(
+    "--unlisted", is_flag=True, help="Also runs that the file does not list, results included."
+)
+@click.option("--yes", "-y", is_flag=True, help="Remove it without asking.")
+@click.option("--dry-run", is_flag=True, help="Show what would go, and remove nothing.")
+def clean(request: Request, yes: bool, dry_run: bool, **kinds: bool) -> int:
+    """Remove what killed writers left behind, and what else is asked for; asks before it does.
+
+    A run that somebody is or may be at is left alone. Results of finished runs go with --unlisted
+    only.
+    """
+    with loading():
+        from bench.verbs import clean as verb
+
+    chosen = [kind for kind, wanted in kinds.items() if wanted]
+    return verb.clean(request, chosen, yes=yes, dry_run=dry_run)
 
 
 @main.command("list")

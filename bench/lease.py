@@ -168,12 +168,18 @@ class Lease:
         beat = {"beat": self._beats, "at": time.time(), **self.progress}
         write_json(self.folder / LEASE / f"beat-{self.token}.json", beat, sync=False)
 
-    def keep_alive(self) -> None:
-        """Renew the heartbeat from a thread from now on: a long evaluation must lose no lease."""
+    def keep_alive(self, on_beat: Callable[[], None] | None = None) -> None:
+        """Renew the heartbeat from a thread from now on: a long evaluation must lose no lease.
+
+        Args:
+            on_beat: called at every heartbeat, in that thread.
+        """
 
         def keep() -> None:
             while not self._over.wait(BEAT_SECONDS):
                 try:
+                    if on_beat is not None:
+                        on_beat()
                     if not self.is_held():
                         return
                     self.beat()

@@ -37,10 +37,15 @@ class Tracker:
         planned: the plan.
         slots: runs trained at once.
         clock: in seconds, steady.
+        rates: cost per second of runs that ended before.
     """
 
     def __init__(
-        self, planned: Sequence[Planned], slots: int, clock: Callable[[], float] = time.monotonic
+        self,
+        planned: Sequence[Planned],
+        slots: int,
+        clock: Callable[[], float] = time.monotonic,
+        rates: Sequence[float] = (),
     ) -> None:
         self.items = {item.spec.run_id: item for item in planned}
         self.slots = slots
@@ -50,7 +55,7 @@ class Tracker:
         }
         self._clock = clock
         self._began: dict[str, float] = {}
-        self._rates: list[float] = []  # cost per second of the runs that ended
+        self._rates = list(rates)  # cost per second of the runs that ended
 
     def begin(self, run_id: str) -> None:
         """A run has begun."""
@@ -67,7 +72,7 @@ class Tracker:
         began = self._began.pop(run_id, None)
         item = self.items[run_id]
         if state == "done" and began is not None:
-            made = cost(item.spec) * (1 - item.step / max(1, item.spec.config.steps))
+            made = _cost_left(item)
             if made > 0:
                 self._rates.append(made / max(self._clock() - began, 1e-3))
         self.states[run_id] = state
@@ -94,7 +99,9 @@ class Tracker:
         """How far one run is, by its heartbeat and its last score."""
         item = self.items[run_id]
         steps, beat = item.spec.config.steps, heartbeat_of(item.folder)
-        step, rate = int(beat.get("step") or item.step), beat.get("steps_per_second")
+        step, rate = beat.get("step"), beat.get("steps_per_second")
+        step = step if isinstance(step, int) and step > 0 else item.step
+        rate = rate if isinstance(rate, int | float) and rate > 0 else None
         return Figure(
             item.spec.label,
             item.spec.config.seed,
@@ -118,7 +125,7 @@ class Tracker:
         rate = median(rates)
         here = [self._left(run_id, figure, rate) for run_id, figure in figures.items()]
         waiting = [
-            cost(self.items[run_id].spec) / rate
+            _cost_left(self.items[run_id]) / rate
             for run_id, state in self.states.items()
             if state == "waiting"
         ]
@@ -132,9 +139,18 @@ class Tracker:
         return (figure.steps - figure.step) * (spec.config.critic_steps + 1) / rate
 
 
+def _cost_left(item: Planned) -> float:
+    """What was left to do of a run when the plan was made."""
+    kept = 0 if item.action == "run" else item.step  # "run": from the start
+    return cost(item.spec) * max(0.0, 1 - kept / max(1, item.spec.config.steps))
+
+
 def latest_quality(folder: RunFolder) -> str:
     """The last quality number with its name, e.g. "fid 24.1"; empty where there is none."""
-    files = sorted(folder.path.glob("eval-*.jsonl"), key=lambda path: path.stat().st_mtime)
+    try:
+        files = sorted(folder.path.glob("eval-*.jsonl"), key=lambda path: path.stat().st_mtime)
+    except FileNotFoundError:
+        return ""  # a training that begins again has just removed them
     row = last_row(files[-1]) if files else None
     for name in _QUALITY:
         if row is not None and row.get(name) is not None:

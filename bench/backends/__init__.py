@@ -6,16 +6,16 @@ from collections.abc import Callable, Collection
 
 import torch
 
-from bench.backends.base import Backend
+from bench.backends.base import Backend, Runner
 from bench.backends.gpus import choose_gpus
 from bench.backends.inline import Inline
 from bench.backends.local import Local
 from bench.limits import usable_cores
 from wgan.components import ConfigError, UnknownName
 
-__all__ = ["BACKENDS", "Backend", "Inline", "Local", "make_backend"]
+__all__ = ["BACKENDS", "Backend", "Inline", "Local", "Runner", "make_backend"]
 
-BACKENDS = ("inline", "local")
+BACKENDS = ("inline", "local", "slurm")
 
 
 def make_backend(
@@ -27,11 +27,11 @@ def make_backend(
     per_gpu: int | None = None,
     allow_numerics: Collection[str] = (),
     between: Callable[[], None] | None = None,
-) -> Backend:
-    """The backend called `name`.
+) -> Runner:
+    """The backend called `name`, of those that train in this process and its children.
 
     Args:
-        name: one of BACKENDS.
+        name: "inline" or "local"; "slurm" (`bench.backends.slurm`) needs a store and a cluster.
         slots: runs at once (local); None: the cores this process may use, divided by `threads`.
         threads: CPU threads that each run owns.
         gpus: the GPUs to train on (local): "all", or numbers and UUIDs; None: train on cores.

@@ -23,7 +23,6 @@ class Backend(Protocol):
     """What every backend can do."""
 
     name: str
-    slots: int  # how many runs it trains at once
 
     def submit(self, runs: Sequence[Planned]) -> None:
         """Take these runs on. Returns at once; the order of training is the backend's business."""
@@ -33,6 +32,16 @@ class Backend(Protocol):
         """By run id, each submitted run's state and reason; starts and buries what is due."""
         ...
 
+    def cancel(self, ids: Collection[str]) -> None:
+        """Take runs back: waiting ones are dropped, running ones are asked to save and stop."""
+        ...
+
+
+class Runner(Backend, Protocol):
+    """A backend whose runs are trained by this process and its children, which is waited for."""
+
+    slots: int  # how many runs it trains at once
+
     def busy(self) -> bool:
         """Whether there is anything left to wait for: a run in its queue or in its hands."""
         ...
@@ -41,8 +50,8 @@ class Backend(Protocol):
         """Sleep until a run has ended, for no longer than this; `inline` trains a run meanwhile."""
         ...
 
-    def cancel(self, ids: Collection[str]) -> None:
-        """Take runs back: waiting ones are dropped, running ones are asked to save and stop."""
+    def save(self) -> None:
+        """Have the runs being trained write a checkpoint and go on."""
         ...
 
     def close(self, *, kill: bool = False) -> None:
@@ -81,7 +90,7 @@ def taken_elsewhere(item: Planned) -> State | None:
     if state == "running":
         return state, reason
     if state in FINAL_STATES and state != item.state:
-        return state, reason or ELSEWHERE
+        return state, reason or (ELSEWHERE if state != "cancelled" else "")
     return None
 
 
@@ -92,15 +101,29 @@ def ended_state(item: Planned) -> State:
     return found_state(item)
 
 
+def mark(
+    folder: RunFolder, run_id: str, state: str, reason: str, *, over: Collection[str] = ()
+) -> None:
+    """Write how a run ended, in place of a process that cannot; what it said itself stays.
+
+    Args:
+        over: final states of an earlier time, which may be written over.
+
+    Raises:
+        LeaseHeld: a process is at it, which will say so itself.
+        OSError: the folder cannot be written.
+    """
+    with take_lease(folder.path):
+        final, _ = folder.final(run_id)
+        if final is None or final["state"] in over:
+            folder.note(f"{state}: {reason}")
+            folder.finish(run_id, state, reason=reason, step=folder.kept_step())
+
+
 def mark_failed(item: Planned, reason: str) -> State:
     """Write that a run failed, in place of a process that can no longer do so itself."""
-    folder = RunFolder(item.folder)
     try:
-        with take_lease(item.folder):
-            final, _ = folder.final(item.spec.run_id)
-            if final is None:
-                folder.note(f"failed: {reason}")
-                folder.finish(item.spec.run_id, "failed", reason=reason, step=folder.kept_step())
+        mark(RunFolder(item.folder), item.spec.run_id, "failed", reason)
     except LeaseHeld:
         return found_state(item)
     except OSError as error:

@@ -7,6 +7,7 @@ chosen, torch imported and CUDA untouched, until it is sent its run through a pi
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -117,6 +118,11 @@ def _wait_and_train(pipe: Connection, terms: Terms) -> None:
         problem = error
     try:
         pipe.send("loaded")
+        if not pipe.poll():
+            # While it has nothing to save it may be told to end.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            pipe.poll(None)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         folder = pipe.recv()
     except (EOFError, OSError):
         return  # nobody is there to send one any more

@@ -6,6 +6,8 @@ on GPUs are divided evenly among them, and each run sees one.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -26,7 +28,7 @@ from bench.backends.forked import SERVER_KILLED, Forked
 from bench.backends.fresh import Fresh
 from bench.backends.processes import NotStarted, Processes, Terms
 from bench.limits import oom_kills, usable_cores
-from bench.stopping import GRACE_SECONDS
+from bench.stopping import GRACE_SECONDS, SAVE_SIGNAL
 from bench.store import FINAL_STATES, Planned
 
 _GPU = "cuda"
@@ -114,6 +116,13 @@ class Local:
             if run_id in wanted:
                 running.asked = True
                 running.process.terminate()
+
+    def save(self) -> None:
+        """Have the runs being trained write a checkpoint and go on."""
+        for running in self._running.values():
+            assert running.process.pid is not None
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(running.process.pid, SAVE_SIGNAL)
 
     def close(self, *, kill: bool = False) -> None:
         """Drop the queue and end every process: asked and waited for, or killed."""

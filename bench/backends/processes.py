@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from bench.limits import die_first
+from bench.stopping import held_back
 
 # What a run needs. None of it computes anything when imported.
 PRELOADED = (
@@ -89,21 +89,18 @@ def train(folder: Path, terms: Terms) -> None:
 
 @contextmanager
 def beginnings(threads: int, variables: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Processes that are started within it own `threads` threads, and never see a Ctrl-C.
+    """Processes that are started within it own `threads` threads, and hear no signal yet.
 
-    A terminal sends that to all of them, and one that still loads would die of it. The runner
-    passes the wish on by TERM.
+    A terminal and a scheduler send theirs to all processes. Runs hear them once they can.
 
     Args:
         variables: more environment variables for them.
     """
-    resource_tracker.ensure_running()  # which, when it starts, lets every signal through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        with _environment(dict.fromkeys(_THREAD_VARIABLES, str(threads)) | dict(variables or {})):
-            yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with held_back():
+        resource_tracker.ensure_running()  # when it starts, it lets INT and TERM through again
+    given = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | dict(variables or {})
+    with held_back(), _environment(given):
+        yield
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from tiny_runs import frozen, state_of, tiny
 from bench.backends import Local, fresh, local
 from bench.backends.fresh import Fresh
 from bench.backends.gpus import choose_gpus
-from bench.backends.processes import NotStarted
+from bench.backends.processes import NotStarted, Terms
 from bench.execute import execute
 from bench.lease import owner_of
 from bench.progress import PlainDisplay
@@ -213,6 +213,21 @@ def test_real_runs_are_trained_each_in_a_fresh_process_on_its_gpu(
     assert {one["visible_gpus"] for one in seen} == {"GPU-a", "GPU-b"}
     assert {one["threads"] for one in seen} == {1}
     assert 6 <= len(begun) <= 7  # at most the spare of the other GPU was for nothing
+
+
+@pytest.mark.slow
+def test_a_spare_outlives_what_is_sent_to_all_and_ends_when_told_to() -> None:
+    one = Fresh(Terms("cpu", 1, ()), ["GPU-a"], 1)
+    prepared(one, 1, {"GPU-a": 1})
+    spare = one._spares["GPU-a"][0].process
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+        os.kill(spare.pid, number)
+    spare.join(0.5)
+    assert spare.exitcode is None
+    spare.terminate()
+    spare.join(10)
+    assert spare.exitcode == -signal.SIGTERM
+    one.close()
 
 
 @pytest.mark.slow
