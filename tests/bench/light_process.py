@@ -14,6 +14,7 @@ def serve(pipe, terms, modules):
         "pid": os.getpid(),
         "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
     }
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
         pipe.send("loaded")
         folder = pipe.recv()

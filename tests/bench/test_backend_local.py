@@ -284,7 +284,7 @@ def test_taking_back_ten_thousand_waiting_runs_is_quick(monkeypatch: pytest.Monk
     backend._queue = [SimpleNamespace(spec=SimpleNamespace(run_id=name)) for name in names]
     began = time.process_time()
     backend.cancel(names)
-    assert time.process_time() - began < 1.0
+    assert time.process_time() - began < 0.3
     assert not backend.busy()
 
 
