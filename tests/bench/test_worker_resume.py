@@ -124,6 +124,27 @@ def test_half_written_files_of_a_killed_process_are_removed(tmp_path: Path) -> N
     assert list(path.rglob("*.tmp")) == []
 
 
+def test_rows_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    (path,) = frozen(tmp_path, SPEC)
+    monkeypatch.setattr(os, "fsync", note)
+    worker.run([path])
+    protocol = state_of(path)["protocol"]
+    rows = ["train.jsonl", f"eval-{protocol}.jsonl", "profiles.jsonl"]
+    saved = [n for n, name in enumerate(synced) if ".ckpt." in name]
+    assert len(saved) >= 7
+    assert all(synced[n - 3 : n] == rows for n in saved)
+    assert all(synced[n + 1] == "checkpoints" for n in saved)
+
+
 def test_two_checkpoints_are_kept(tmp_path: Path) -> None:
     path = stopped_at(tmp_path, 6)
     assert len(RunFolder(path).checkpoints()) == 2
