@@ -99,7 +99,8 @@ def closed_submissions(sweep_folder: Path, finished: Callable[[str], bool]) -> l
     for submission in submissions:
         if submission.backend == "slurm":
             ids = [run_id for task in submission.tasks for run_id in task]
-            needed = any(newest[i][0] is submission and not finished(i) for i in ids)
+            own = [i for i in ids if i in newest and newest[i][0] is submission]
+            needed = not all(map(finished, own))
         else:
             needed = observer.look(submission.path).state in ("held", "unsure")
         if not needed:
@@ -126,6 +127,7 @@ def _newest(submissions: Iterable[Submission]) -> dict[str, tuple[Submission, in
         for submission in submissions
         for task, run_ids in enumerate(submission.tasks)
         for run_id in run_ids
+        if run_id not in submission.withdrawn
     }
 
 
