@@ -66,10 +66,7 @@ def read_queue(
         ask: answers for job numbers; by default SLURM does.
     """
     submissions, remarks = read_submissions(sweep_folder)
-    newest: dict[str, tuple[Submission, int]] = {}
-    for submission in submissions:
-        for task, run_ids in enumerate(submission.tasks):
-            newest.update(dict.fromkeys(run_ids, (submission, task)))
+    newest = _newest(submissions)
     open_ = {run_id: where for run_id, where in newest.items() if not finished(run_id)}
     queue = Queue(remarks=remarks)
     _add_runners(queue, open_)
