@@ -5,12 +5,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help install quickstart test test-slow check bench clean
+.PHONY: help install quickstart test test-slow test-slurm check bench clean
 
 help:
 	@echo "make quickstart  train four GANs on real digits over three seeds and write reports/quickstart/report.html"
 	@echo "make test        the default test suite"
 	@echo "make test-slow   the slower tests"
+	@echo "make test-slurm  tests on a real SLURM, made on this host from Debian's packages"
 	@echo "make check       lint, format and types"
 	@echo "make bench       speed, as ratios in one run"
 	@echo "make clean       remove .venv and caches; results and reports stay"
@@ -34,6 +35,10 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'slow or mnist' --timeout 600
+
+test-slurm: $(READY)
+	tests/slurm/install.sh
+	$(BIN)/python -m pytest -m slurm tests/slurm --timeout 600
 
 check: $(READY)
 	$(BIN)/ruff check .

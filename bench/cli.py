@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from bench.verbs.guard import guarded, loading
+from bench.verbs.launch import Launch
 from bench.verbs.request import DEFAULT_REPORTS, DEFAULT_RESULTS, Request
 
 _FOLDER = click.Path(path_type=Path)
@@ -102,64 +103,105 @@ def _takes_sweep(verb: Callable[..., int]) -> Callable[..., Any]:
     return click.argument("sweep", type=_FOLDER, metavar="SWEEP.yaml")(wrapped)
 
 
+def _launched(verb: Callable[..., int]) -> Callable[..., Any]:
+    """The options on where and how to train, handed on as a `Launch`."""
+
+    @functools.wraps(verb)
+    def call(request: Request, allow_numerics: tuple[str, ...], **given: Any) -> int:
+        return verb(request, Launch(allow_numerics=allow_numerics, **given))
+
+    wrapped: Callable[..., Any] = call
+    for option in reversed(_LAUNCH_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+_LAUNCH_OPTIONS = (
+    click.option(
+        "--backend",
+        default="local",
+        show_default=True,
+        metavar="NAME",
+        help="local: a process per run; inline: in this process, one after another; slurm: jobs "
+        "of a cluster, which go on without this terminal.",
+    ),
+    click.option(
+        "--cluster",
+        metavar="FILE",
+        help="What SLURM is asked for: a file, or a name in clusters/.  [default: clusters/"
+        "slurm.yaml]",
+    ),
+    click.option(
+        "--slots",
+        type=click.IntRange(min=1),
+        help="Runs at once on cores.  [default: the cores that may be used, over the threads]",
+    ),
+    click.option(
+        "--gpus",
+        metavar="all|0,2,...",
+        help="Train on these GPUs (local), by number or UUID; every run sees one of them.",
+    ),
+    click.option(
+        "--per-gpu", type=click.IntRange(min=1), help="Runs at once on each GPU.  [default: 1]"
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="CPU threads that each run owns.",
+    ),
+    click.option("--fail-fast", is_flag=True, help="Stop the others when a run fails."),
+    click.option(
+        "--allow-numerics",
+        multiple=True,
+        metavar="NAME",
+        help="Resume although NAME (torch, threads, code, ..., or all) differs; bits may then "
+        "differ.",
+    ),
+)
+
+
 @main.command()
 @_takes_sweep
 def plan(request: Request) -> int:
     """Show every run: its state, what `run` would do, and why."""
     with loading():
-        from bench.verbs import training
+        from bench.verbs import planning
 
-    return training.plan(request)
+    return planning.plan(request)
 
 
 @main.command()
 @_takes_sweep
-@click.option(
-    "--backend",
-    default="local",
-    show_default=True,
-    metavar="NAME",
-    help="local: a process per run; inline: in this process, one after another.",
-)
-@click.option(
-    "--slots",
-    type=click.IntRange(min=1),
-    help="Runs at once (local).  [default: the cores there are]",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="CPU threads that each run owns.",
-)
-@click.option("--fail-fast", is_flag=True, help="Stop the others when a run fails.")
-@click.option(
-    "--allow-numerics",
-    multiple=True,
-    metavar="NAME",
-    help="Resume although NAME (torch, threads, code, ..., or all) differs; bits may then differ.",
-)
-def run(
-    request: Request,
-    backend: str,
-    slots: int | None,
-    threads: int,
-    fail_fast: bool,
-    allow_numerics: tuple[str, ...],
-) -> int:
+@_launched
+def run(request: Request, launch: Launch) -> int:
     """Train what is missing. A second call trains nothing twice."""
     with loading():
         from bench.verbs import training
 
-    return training.run(
-        request,
-        backend=backend,
-        slots=slots,
-        threads=threads,
-        fail_fast=fail_fast,
-        allow_numerics=allow_numerics,
-    )
+    return training.run(request, launch)
+
+
+@main.command()
+@_takes_sweep
+@_launched
+def retry(request: Request, launch: Launch) -> int:
+    """Train again what failed or was cancelled, from its checkpoint, and nothing else."""
+    with loading():
+        from bench.verbs import training
+
+    return training.retry(request, launch)
+
+
+@main.command()
+@_takes_sweep
+def cancel(request: Request) -> int:
+    """Take back what waits, ask what runs to save and stop. Both can be taken up again."""
+    with loading():
+        from bench.verbs import cancel as verb
+
+    return verb.cancel(request)
 
 
 class _Watched(click.Command):

@@ -6,7 +6,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.curve_table import CurveTable
 from bench.files import FileError, Row, read_json, read_profiles, read_rows
 from bench.lease import Observer
 from bench.records import CURVE_COLUMNS, RUN_COLUMNS, Records
@@ -91,8 +92,13 @@ class RunRecord:
     notes: list[str] = field(default_factory=list)
 
 
-def read_run(spec: RunSpec, folder: RunFolder, observer: Observer) -> RunRecord:
-    """Everything in a run's folder, finished or not; damage is noted, never raised."""
+def read_run(
+    spec: RunSpec, folder: RunFolder, observer: Observer, *, pictures: bool = True
+) -> RunRecord:
+    """Everything in a run's folder, finished or not; damage is noted, never raised.
+
+    Without `pictures` its sample grids stay where they are.
+    """
     standing = folder.standing(spec.run_id, observer)
     record = RunRecord(spec, folder, standing, notes=list(standing.notes))
     if not folder.path.is_dir():
@@ -107,7 +113,7 @@ def read_run(spec: RunSpec, folder: RunFolder, observer: Observer) -> RunRecord:
     if protocol:
         record.protocol = _object(folder.protocol(protocol), record.notes)
     record.curve = merge_rows(training, record.evaluations)
-    record.sample = _last_sample(folder)
+    record.sample = _last_sample(folder) if pictures else None
     return record
 
 
@@ -116,44 +122,53 @@ def merge_rows(training: Iterable[Row], evaluations: Iterable[Row]) -> list[Row]
     merged: dict[int, Row] = {}
     for row in (*training, *evaluations):
         step = row.get("step")
-        if isinstance(step, int):
-            into = merged.setdefault(step, {})
-            for name, value in row.items():
-                if into.get(name) is None:
-                    into[name] = value
+        if not isinstance(step, int):
+            continue
+        into = merged.get(step)
+        if into is None:
+            merged[step] = dict(row)
+            continue
+        for name, value in row.items():
+            if into.get(name) is None:
+                into[name] = value
     return [merged[step] for step in sorted(merged)]
 
 
-def records(sweep: str, question: str, runs: Sequence[RunRecord], results: Path) -> Records:
-    """The tables and what comes with them."""
-    known = [run for run in runs if run.frozen]
-    protocols = {run.protocol["id"]: run.protocol for run in runs if "id" in run.protocol}
-    curve_rows = [
-        {**row, "run_id": run.spec.run_id, "protocol_id": run.protocol.get("id")}
-        for run in runs
-        for row in run.curve
-    ]
-    return Records(
-        sweep=sweep,
-        question=question,
-        runs=_table([_run_row(run) for run in runs], RUN_TYPES),
-        curves=_table(curve_rows, _with_more(CURVE_TYPES, curve_rows)),
+def records(sweep: str, question: str, runs: Iterable[RunRecord], results: Path) -> Records:
+    """The tables and what comes with them; of each run only what they hold is kept."""
+    curves, rows, protocols = CurveTable(CURVE_TYPES), [], {}
+    nothing = pd.DataFrame()
+    found = Records(sweep, question, nothing, nothing, [], {}, {}, {}, {}, [])
+    for run in runs:
+        run_id, protocol_id = run.spec.run_id, run.protocol.get("id")
+        rows.append(_run_row(run))
+        curves.add({"run_id": run_id, "protocol_id": protocol_id}, run.curve)
+        found.notes.extend(run.notes)
+        if run.frozen:
+            found.specs[run_id] = run.frozen
+            found.folders[run_id] = run.folder.path.relative_to(results).as_posix()
+        if run.environment:
+            found.environments[run_id] = run.environment
+        if run.sample is not None:
+            found.samples[run_id] = run.sample
+        if run.profiles:
+            found.profiles[run_id] = run.profiles
+        if "id" in run.protocol:
+            protocols[protocol_id] = run.protocol
+    return replace(
+        found,
+        runs=_table(rows, RUN_TYPES),
+        curves=curves.frame(),
         protocols=list(protocols.values()),
-        specs={run.spec.run_id: run.frozen for run in known},
-        environments={run.spec.run_id: run.environment for run in runs if run.environment},
-        samples={run.spec.run_id: run.sample for run in runs if run.sample is not None},
-        folders={run.spec.run_id: run.folder.path.relative_to(results).as_posix() for run in known},
-        notes=[note for run in runs for note in run.notes],
-        profiles={run.spec.run_id: run.profiles for run in runs if run.profiles},
     )
 
 
-def to_parquet(table: pd.DataFrame, types: Mapping[str, str]) -> bytes:
+def to_parquet(table: pd.DataFrame, types: Mapping[str, str]) -> memoryview:
     """The table as Parquet; a column's type depends on its name alone, never on what it holds."""
     schema = pa.schema([(name, _ARROW[types.get(name, _NUMBER)]) for name in table.columns])
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, schema=schema, preserve_index=False), buffer)
-    return buffer.getvalue()
+    return buffer.getbuffer()
 
 
 def _run_row(run: RunRecord) -> Row:
@@ -213,17 +228,6 @@ def _table(rows: Sequence[Row], types: Mapping[str, str]) -> pd.DataFrame:
         name: pd.Series([row.get(name) for row in rows], dtype=kind) for name, kind in types.items()
     }
     return pd.DataFrame(columns)
-
-
-def _with_more(types: Mapping[str, str], rows: Iterable[Row]) -> dict[str, str]:
-    """The known columns, and behind them every further number that a row holds."""
-    more = {
-        name
-        for row in rows
-        for name, value in row.items()
-        if name not in types and isinstance(value, int | float)
-    }
-    return {**types, **dict.fromkeys(sorted(more), _NUMBER)}
 
 
 def _object(path: Path, notes: list[str]) -> dict[str, Any]:

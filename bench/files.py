@@ -14,14 +14,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wgan.disk import sync_folder
+
 Row = dict[str, Any]
+
+_FIGURES = frozenset((int, float, bool, type(None)))  # what JSON makes of a figure
 
 
 class FileError(ValueError):
     """A file whose content is not what it should be; says which file and what is wrong."""
 
 
-def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
+def write_bytes(path: Path, content: bytes | memoryview, *, sync: bool = True) -> None:
     """Write `path` all or nothing: a temporary file beside it, synced, then renamed over it.
 
     Without `sync` a crash of the machine, not one of the process, may lose it.
@@ -37,6 +41,8 @@ def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
             if sync:
                 os.fsync(file.fileno())
         temporary.replace(path)
+        if sync:
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -47,7 +53,7 @@ def write_json(path: Path, content: Mapping[str, Any], *, sync: bool = True) -> 
     write_bytes(path, (text + "\n").encode(), sync=sync)
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path | str) -> dict[str, Any]:
     """The object that `path` holds.
 
     Raises:
@@ -55,13 +61,14 @@ def read_json(path: Path) -> dict[str, Any]:
         FileError: it cannot be read, or holds no JSON object.
     """
     try:
-        content = json.loads(path.read_bytes())
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - ten thousand are read in a row
+            content = json.loads(file.read())
     except FileNotFoundError:
         raise
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError:
-        kind = "is empty" if path.stat().st_size == 0 else "is torn or holds no JSON"
+        kind = "is empty" if Path(path).stat().st_size == 0 else "is torn or holds no JSON"
         raise FileError(f"{path} {kind}") from None
     if not isinstance(content, dict):
         raise FileError(f"{path} holds no JSON object")
@@ -106,6 +113,7 @@ class RowFile:
         if held < size:
             raise FileError(f"{path} holds {held} of {size} recorded bytes")
         self._file = path.open("ab")
+        self._synced = held <= size
         if held > size:
             self._file.truncate(size)
 
@@ -117,12 +125,15 @@ class RowFile:
     def append(self, rows: list[Row]) -> None:
         """Add rows and hand them to the system: a killed process loses none of them."""
         lines = [json.dumps(finite_row(row), allow_nan=False) + "\n" for row in rows]
+        self._synced = self._synced and not lines
         self._file.write("".join(lines).encode())
         self._file.flush()
 
     def sync(self) -> None:
         """Wait until the rows are on the disk: a crashed machine loses none of them either."""
-        os.fsync(self._file.fileno())
+        if not self._synced:
+            os.fsync(self._file.fileno())
+            self._synced = True
 
     def close(self) -> None:
         """Close the file."""
@@ -139,6 +150,8 @@ def read_rows(path: Path) -> tuple[list[Row], str | None]:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return [], None
+    except OSError as error:
+        return [], f"{path.name} cannot be read: {error.strerror}"
     unfinished = lines.pop()
     rows, bad = [], 0
     for line in lines:
@@ -159,6 +172,8 @@ def read_profiles(path: Path) -> tuple[dict[str, Row], str | None]:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return {}, None
+    except OSError as error:
+        return {}, f"{path.name} cannot be read: {error.strerror}"
     found, bad = {}, 0
     for line in filter(None, lines):
         try:
@@ -190,7 +205,8 @@ def _parse(line: bytes) -> Row | None:
 
 def _is_row(row: dict[str, Any]) -> bool:
     """Whether a row has a step and holds numbers; only `nonfinite` is a list of names."""
-    return isinstance(row.get("step"), int) and all(
-        value is None or isinstance(value, int | float) or name == "nonfinite"
-        for name, value in row.items()
+    if not isinstance(row.get("step"), int):
+        return False
+    return _FIGURES.issuperset(map(type, row.values())) or all(
+        type(value) in _FIGURES or name == "nonfinite" for name, value in row.items()
     )

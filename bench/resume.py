@@ -22,11 +22,15 @@ class ResumeRefused(ValueError):
 
 @dataclass(frozen=True)
 class Beginning:
-    """The state to train from, and how many bytes of each file of rows belong to it."""
+    """The state to train from, and how many bytes of each file of rows belong to it.
+
+    `evaluation_due`: the state was to be scored, and that was cut short.
+    """
 
     state: TrainState
     sizes: Mapping[str, int]
     resumed: bool
+    evaluation_due: bool = False
 
 
 def begin(
@@ -59,7 +63,7 @@ def begin(
         _check_protocol(path, extra, protocol)
         _check_numerics(path, extra.get("numerics", {}), numerics, allow_numerics, folder)
         folder.note(f"goes on from the checkpoint at step {state.step}")
-        return Beginning(state, sizes, resumed=True)
+        return Beginning(state, sizes, True, bool(extra.get("evaluation_due")))
     _remove(folder, TRAIN_ROWS, PROFILE_ROWS, "eval-*.jsonl", "protocol-*.json", "samples/*.png")
     folder.note("begins at step 0")
     return Beginning(new_state(spec.config, data, device), {}, resumed=False)

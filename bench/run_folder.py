@@ -11,12 +11,15 @@ log.txt                what happened, in words
 samples/               a picture per evaluation
 checkpoints/           the last two; of a finished run, its last
 lease/                 who is at it
+cancel.json            somebody wants it stopped; gone when that is done
 state.json             how it ended, written last
 ```
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +33,7 @@ from bench.lease import Observer, describe
 FINAL_STATES = ("done", "diverged", "failed", "cancelled")
 STATES = ("pending", "queued", "running", "interrupted", *FINAL_STATES)
 
+SPEC, STATE = "spec.json", "state.json"
 TRAIN_ROWS = "train.jsonl"
 PROFILE_ROWS = "profiles.jsonl"
 _FORMAT = 1
@@ -63,7 +67,7 @@ class RunFolder:
     @property
     def spec(self) -> Path:
         """The run, frozen at planning."""
-        return self.path / "spec.json"
+        return self.path / SPEC
 
     @property
     def environment(self) -> Path:
@@ -73,7 +77,12 @@ class RunFolder:
     @property
     def state(self) -> Path:
         """How it ended."""
-        return self.path / "state.json"
+        return self.path / STATE
+
+    @property
+    def cancel_request(self) -> Path:
+        """Somebody's wish that it be stopped."""
+        return self.path / "cancel.json"
 
     @property
     def log(self) -> Path:
@@ -94,6 +103,10 @@ class RunFolder:
     def cache(self) -> Path:
         """Statistics of real data, shared by all sweeps of a results folder."""
         return self.path.parent.parent / ".cache"
+
+    def at(self, name: str) -> str:
+        """The path of a file as text: to join two takes pathlib as long as to read it."""
+        return f"{self.path}/{name}"
 
     def eval_rows(self, protocol: str) -> Path:
         """The scores made by one protocol."""
@@ -145,11 +158,28 @@ class RunFolder:
             "files": {path.name: path.stat().st_size for path in rows if path.exists()},
         }
         write_json(self.state, content)
+        self.cancel_request.unlink(missing_ok=True)
+
+    def is_to_be_cancelled(self) -> bool:
+        """Whether somebody has asked for it and nobody has done it yet."""
+        return self.cancel_request.exists()
+
+    def take_up(self) -> None:
+        """Forget that the run was cancelled: it is wanted again.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self.cancel_request.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, FileError):
+            if read_json(self.state).get("state") == "cancelled":
+                self.state.unlink()
+                self.note("wanted again")
 
     def final(self, run_id: str) -> tuple[dict[str, Any] | None, str | None]:
         """The content of state.json if it stands and holds, and otherwise what is wrong with it."""
         try:
-            content = read_json(self.state)
+            content = read_json(self.at(STATE))
         except FileNotFoundError:
             return None, None
         except FileError as error:
@@ -158,7 +188,7 @@ class RunFolder:
             return None, f"{self.state} is not of this program"
         if content.get("run_id") != run_id:
             return None, f"{self.state} is of the run {content.get('run_id')!r}"
-        missing = _missing(self.path, content.get("files"))
+        missing = _missing(self, content.get("files"))
         if missing and content["state"] in ("done", "diverged"):
             return None, f"{self.path}: recorded rows are missing: {missing}"
         return content, None
@@ -199,7 +229,7 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _missing(folder: Path, files: object) -> str:
+def _missing(folder: RunFolder, files: object) -> str:
     """Which files hold fewer bytes than were recorded, in words; empty when none does."""
     if not isinstance(files, Mapping) or TRAIN_ROWS not in files:
         return f"state.json names no {TRAIN_ROWS}"
@@ -207,8 +237,15 @@ def _missing(folder: Path, files: object) -> str:
     for name, size in files.items():
         if not isinstance(size, int):
             return f"state.json gives {size!r} as the size of {name}"
-        path = folder / str(name)
-        held = path.stat().st_size if path.exists() else 0
+        held = _held(folder.at(name))
         if held < size:
             short.append(f"{name} holds {held} of {size} bytes")
     return ", ".join(short)
+
+
+def _held(path: str) -> int:
+    """The size of a file in bytes, 0 where there is none."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - it is text, see `at`
+    except (OSError, ValueError):  # the latter of a name that no file can have
+        return 0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,11 +19,11 @@ from bench.resume import Beginning, begin, open_rows
 from bench.run_folder import RunFolder
 from bench.samples import picture
 from bench.spec import RunSpec
-from bench.stopping import StopRequest
+from bench.stopping import CutShort, StopRequest
 from wgan import checkpoint
 from wgan.data import Data
 from wgan.diagnostics import diagnose, generate, lipschitz_protocol, make_profile
-from wgan.train import TrainState, train
+from wgan.train import Pause, TrainState, train
 
 KEPT_CHECKPOINTS = 2
 
@@ -37,6 +37,15 @@ class Place:
     allow_numerics: tuple[str, ...] = ()
 
 
+class _Seen(NamedTuple):
+    """What an evaluation found; no row where samples could not be scored."""
+
+    diverged: str | None
+    row: Row | None = None
+    profiles: list[Row] = []  # noqa: RUF012 - never changed
+    picture: bytes = b""
+
+
 class Session:
     """One run being trained in this process, under a lease.
 
@@ -45,6 +54,7 @@ class Session:
 
     Raises:
         ResumeRefused, EvaluateError: it may not go on, or cannot be scored.
+        CutShort: a stop was asked for before there was anything to save.
     """
 
     def __init__(
@@ -60,15 +70,7 @@ class Session:
         self.place, self.between = place, between
         self.started = time.monotonic()
         self.environment = self._environment()
-        self.data: Data = spec.config.dataset.load().to(place.device)
-        self.evaluator = Evaluator(
-            spec.evaluate,
-            spec.config.dataset,
-            self.data,
-            folder.cache,
-            place.device,
-            ema=spec.config.ema > 0,
-        )
+        self.data, self.evaluator = stop.unless_stopped(self._read)
         self.protocol_id = str(self.evaluator.protocol["id"])
         beginning = begin(
             spec,
@@ -80,6 +82,20 @@ class Session:
             place.allow_numerics,
         )
         self._prepare(beginning)
+
+    def _read(self) -> tuple[Data, Evaluator]:
+        """What it trains on and what it is scored with, which may take minutes."""
+        spec, device = self.spec, self.place.device
+        data = spec.config.dataset.load().to(device)
+        evaluator = Evaluator(
+            spec.evaluate,
+            spec.config.dataset,
+            data,
+            self.folder.cache,
+            device,
+            ema=spec.config.ema > 0,
+        )
+        return data, evaluator
 
     def _environment(self) -> dict[str, Any]:
         """Where this is, beside where it was before."""
@@ -93,18 +109,21 @@ class Session:
 
     def _prepare(self, beginning: Beginning) -> None:
         self.state: TrainState = beginning.state
+        self.evaluation_due = beginning.evaluation_due
         self.first_step = self.state.step
         self.last_checkpoint = time.monotonic()
         self.lease.check()
         if not beginning.resumed:
             self.environment["earlier"] = []
-        write_json(self.folder.environment, self.environment)
-        stated = {**self.evaluator.protocol, "diagnostics": self._diagnostics()}
-        write_json(self.folder.protocol(self.protocol_id), stated)
-        (self.folder.path / "samples").mkdir(exist_ok=True)
+        # Before what is written with a sync of the folder: a machine's crash then loses no name.
+        for name in ("samples", "checkpoints"):
+            (self.folder.path / name).mkdir(exist_ok=True)
         self.rows = open_rows(self.folder.train_rows, beginning)
         self.evaluations = open_rows(self.folder.eval_rows(self.protocol_id), beginning)
         self.profiles = open_rows(self.folder.profiles, beginning)
+        write_json(self.folder.environment, self.environment)
+        stated = {**self.evaluator.protocol, "diagnostics": self._diagnostics()}
+        write_json(self.folder.protocol(self.protocol_id), stated)
         self._tell("training")
 
     def _diagnostics(self) -> dict[str, Any]:
@@ -116,15 +135,7 @@ class Session:
         """Train to the end, to a divergence, or to where somebody asks to stop."""
         spec, stop = self.spec, self.stop
         try:
-            pauses = train(
-                spec.config,
-                self.data,
-                self.state,
-                stop,
-                log_every=spec.log_every,
-                evaluate_every=spec.evaluate.every,
-            )
-            for pause in pauses:
+            for pause in self._pauses():
                 self.lease.check()
                 self.rows.append(pause.rows)
                 diverged = pause.diverged
@@ -135,9 +146,9 @@ class Session:
                     self.between()
                 if diverged is not None:
                     return self._finish("diverged", diverged)
-                if stop() and self.state.step < spec.config.steps:
+                if stop() and (self.evaluation_due or self.state.step < spec.config.steps):
                     return self._interrupt()
-                if time.monotonic() - self.last_checkpoint >= spec.checkpoint_seconds:
+                if stop.take_save() or self._checkpoint_is_due():
                     self._checkpoint()
             self._checkpoint()
             return self._finish("done", "")
@@ -145,18 +156,59 @@ class Session:
             for file in self._files:
                 file.close()
 
+    def _pauses(self) -> Iterator[Pause]:
+        """The loop's pauses; before them the evaluation that was cut short, if one was."""
+        if self.evaluation_due:
+            yield Pause(self.state, [], evaluate=True)
+        spec = self.spec
+        yield from train(
+            spec.config,
+            self.data,
+            self.state,
+            self._wants_a_pause,
+            log_every=spec.log_every,
+            evaluate_every=spec.evaluate.every,
+        )
+
+    def _wants_a_pause(self) -> bool:
+        """Whether the loop is to pause after this step, be there a row to record or not."""
+        timed = self.spec.checkpoint_seconds > 0  # 0 saves at each pause, and asks for none
+        return self.stop() or self.stop.save_asked or (timed and self._checkpoint_is_due())
+
+    def _checkpoint_is_due(self) -> bool:
+        return time.monotonic() - self.last_checkpoint >= self.spec.checkpoint_seconds
+
     @property
     def _files(self) -> tuple[RowFile, ...]:
         return (self.rows, self.evaluations, self.profiles)
 
     def _evaluate(self) -> str | None:
-        """Score the generator and look at the critic; returns why the run has diverged, or None."""
-        started = time.monotonic()
+        """Score the generator and look at the critic; returns why the run has diverged, or None.
+
+        A stop cuts it short: the checkpoint then says that it is still due, and no part of it is
+        recorded.
+        """
         self._tell("evaluating")
+        self.evaluation_due = True
+        try:
+            seen = self.stop.unless_stopped(self._see, save=self._checkpoint)
+        except CutShort:
+            return None
+        if seen.row is not None:
+            self.lease.check()
+            self.evaluations.append([seen.row])
+            self.profiles.append(seen.profiles)
+            write_bytes(self.folder.sample(self.state.step), seen.picture, sync=False)
+        self.evaluation_due = False
+        return seen.diverged
+
+    def _see(self) -> _Seen:
+        """Everything that an evaluation finds. It reads only, and records nothing."""
+        started = time.monotonic()
         config, state, asked = self.spec.config, self.state, self.spec.evaluate
         fake = generate(config, state, asked.samples, self.data)
         if not bool(torch.isfinite(fake).all()):
-            return f"generated samples were not finite at step {state.step}"
+            return _Seen(f"generated samples were not finite at step {state.step}")
         scores = self.evaluator.score(fake)
         seen = diagnose(config, state, self.data, fake, asked.critic_samples, asked.looks)
         row: Row = {
@@ -167,22 +219,18 @@ class Session:
             **seen,
             "evaluation_seconds": time.monotonic() - started,
         }
-        self.lease.check()
-        self.evaluations.append([row])
-        self.profiles.append(
-            [
-                {
-                    "step": state.step,
-                    "profile": name,
-                    **make_profile(name, config, state, self.data, fake, asked.critic_samples),
-                }
-                for name in asked.profiles
-            ]
-        )
-        write_bytes(self.folder.sample(state.step), picture(fake, self.data), sync=False)
+        profiles = [
+            {
+                "step": state.step,
+                "profile": name,
+                **make_profile(name, config, state, self.data, fake, asked.critic_samples),
+            }
+            for name in asked.profiles
+        ]
         watched = {**scores, "estimate_held_out": seen["estimate_held_out"]}
         bad = [name for name, value in watched.items() if not math.isfinite(value)]
-        return f"{', '.join(bad)} not finite at step {state.step}" if bad else None
+        why = f"{', '.join(bad)} not finite at step {state.step}" if bad else None
+        return _Seen(why, row, profiles, picture(fake, self.data))
 
     def _checkpoint(self) -> None:
         """Keep the state, after the rows that it stands for are safely on the disk."""
@@ -191,6 +239,7 @@ class Session:
             file.sync()
         extra = {
             "sizes": {file.path.name: file.size for file in self._files},
+            "evaluation_due": self.evaluation_due,
             "protocol": self.protocol_id,
             "numerics": self.environment["numerics"],
         }
@@ -201,7 +250,10 @@ class Session:
 
     def _interrupt(self) -> None:
         self._checkpoint()
-        self.folder.note(f"stopped at step {self.state.step} ({self.stop.reason})")
+        due = ", its evaluation still due" if self.evaluation_due else ""
+        self.folder.note(f"stopped at step {self.state.step}{due} ({self.stop.reason})")
+        if self.folder.is_to_be_cancelled():
+            self.folder.finish(self.spec.run_id, "cancelled", step=self.state.step)
 
     def _finish(self, state: str, reason: str) -> None:
         """Write the last word; of a finished run the last checkpoint alone is kept."""

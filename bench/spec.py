@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from wgan.components import ConfigError, UnknownName, build, check_settings, setting
+from wgan.components import ConfigError, UnknownName, build, check_settings, plain_settings, setting
 from wgan.config import TrainConfig
 from wgan.diagnostics import PROFILES, Looks
 
@@ -94,7 +94,10 @@ class EvaluateSpec:
 
     def to_plain(self) -> dict[str, Any]:
         """The inverse of `from_plain`."""
-        return {**asdict(self), **{name: list(getattr(self, name)) for name in sorted(_LISTS)}}
+        return {
+            **plain_settings(self),
+            **{name: list(getattr(self, name)) for name in sorted(_LISTS)},
+        }
 
     @property
     def looks(self) -> Looks:
@@ -116,7 +119,7 @@ class RunSpec:
     evaluate: EvaluateSpec = EvaluateSpec()
     recipe: str | None = None
     log_every: int = 50  # generator updates between two rows of train.jsonl
-    checkpoint_seconds: float = 60.0  # between two checkpoints
+    checkpoint_seconds: float = 60.0  # between two checkpoints; 0: at each row and evaluation
 
     @property
     def run_id(self) -> str:

@@ -10,19 +10,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench import collect
 from bench.files import FileError, finite_row, read_json, write_bytes, write_json
 from bench.lease import Observer
-from bench.records import Records
-from bench.run_folder import FINAL_STATES, STATES, RunFolder, Standing
+from bench.run_folder import FINAL_STATES, SPEC, STATES, RunFolder, Standing
 from bench.spec import RunSpec
+from bench.submissions import Entry
 from wgan.components import ConfigError
 from wgan.config import COMPONENTS
+
+if TYPE_CHECKING:
+    from bench.records import Records
 
 __all__ = ["ACTIONS", "FINAL_STATES", "STATES", "Planned", "Store", "StoreError"]
 
@@ -87,14 +89,45 @@ class Store:
         """
         return self._folders([spec])[spec.run_id]
 
-    def plan(self, specs: Sequence[RunSpec]) -> list[Planned]:
+    def plan(
+        self, specs: Sequence[RunSpec], queued: Mapping[str, Entry] | None = None
+    ) -> list[Planned]:
         """What stands and what is to be done, in the order of `specs`. Writes nothing.
+
+        Nothing is remembered from an earlier plan either: every folder is read anew, which takes
+        under a second for 10,000 finished runs.
+
+        Args:
+            queued: by run id, what `bench.queues` knows of runs that wait somewhere.
 
         Raises:
             StoreError: the results folder cannot be read.
         """
-        folders = self._folders(specs)
-        return [self._plan_one(spec, folders[spec.run_id]) for spec in specs]
+        folders, queued = self._folders(specs), queued or {}
+        return [
+            self._plan_one(spec, folders[spec.run_id], queued.get(spec.run_id)) for spec in specs
+        ]
+
+    def finished(self) -> Callable[[str], bool]:
+        """Tells of a run id whether that run is done or has diverged: nobody waits for it."""
+        names = _by_id(self._standing())
+
+        def is_finished(run_id: str) -> bool:
+            name = names.get(run_id)
+            final = RunFolder(self.folder / name).final(run_id)[0] if name is not None else None
+            return final is not None and final["state"] in ("done", "diverged")
+
+        return is_finished
+
+    def check(self, planned: Sequence[Planned]) -> None:
+        """Refuse a plan in which something is refused.
+
+        Raises:
+            StoreError: shows all of it.
+        """
+        refused = [item.reason for item in planned if item.action == "refuse"]
+        if refused:
+            raise StoreError("\n".join(refused))
 
     def freeze(self, planned: Sequence[Planned], question: str, sweep_text: str) -> None:
         """Make the folders of the runs to be run, their `spec.json`, and a copy of the sweep file.
@@ -106,37 +139,44 @@ class Store:
             StoreError: the results folder cannot be written, or a run of the plan is refused (the
                 message shows them all).
         """
-        refused = [item.reason for item in planned if item.action == "refuse"]
-        if refused:
-            raise StoreError("\n".join(refused))
+        self.check(planned)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._keep_text(sweep_text)
             write_json(self.folder / "sweep.json", {"name": self.sweep, "question": question})
             for item in planned:
-                self._freeze_one(item)
+                if item.action != "keep" or item.state != "queued":
+                    self._freeze_one(item)
+                if item.action in ("run", "resume"):
+                    RunFolder(item.folder).take_up()
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
-    def collect(self, specs: Sequence[RunSpec], question: str = "") -> Records:
+    def collect(
+        self, specs: Sequence[RunSpec], question: str = "", *, pictures: bool = True
+    ) -> Records:
         """Everything the sweep has left behind, finished or not.
 
-        Damage is noted in `Records.notes`, never raised.
+        Damage is noted in `Records.notes`, never raised. Without `pictures`, which the tables do
+        not need, `Records.samples` stays empty.
 
         Raises:
             StoreError: the results folder cannot be read.
         """
-        folders = self._folders(specs)
-        runs = [
-            collect.read_run(spec, RunFolder(folders[spec.run_id]), self._observer)
-            for spec in specs
-        ]
-        found = collect.records(self.sweep, question or self._question(), runs, self.results)
-        for spec in specs:
+        from bench import collect
+
+        folders, refusals = self._folders(specs), []
+
+        def read(spec: RunSpec) -> collect.RunRecord:
             folder = RunFolder(folders[spec.run_id])
-            refusal = _refusal(spec, folder) if folder.state.exists() else None
-            if refusal is not None:
-                found.notes.append(refusal)
+            run = collect.read_run(spec, folder, self._observer, pictures=pictures)
+            if run.frozen != spec.to_plain() and folder.state.exists():
+                refusals.append(_refusal(spec, folder))
+            return run
+
+        question = question or self._question()
+        found = collect.records(self.sweep, question, map(read, specs), self.results)
+        found.notes.extend(refusal for refusal in refusals if refusal is not None)
         return found
 
     def write_tables(self, records: Records) -> tuple[Path, Path]:
@@ -145,6 +185,8 @@ class Store:
         Raises:
             StoreError: the folder cannot be written.
         """
+        from bench import collect
+
         runs, curves = self.folder / "runs.parquet", self.folder / "curves.parquet"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -187,25 +229,32 @@ class Store:
 
     def _folders(self, specs: Sequence[RunSpec]) -> dict[str, Path]:
         """By run id, the folder of each run: the one that stands, or the one that would be made."""
+        standing = self._standing()
+        by_id, folders = _by_id(standing), {}
+        for spec in specs:
+            name = spec.folder
+            found = name if name in standing else by_id.get(spec.run_id, name)
+            folders[spec.run_id] = self.folder / found
+        return folders
+
+    def _standing(self) -> set[str]:
+        """The names of what stands in the sweep's folder."""
         try:
-            standing = sorted(self.folder.iterdir()) if self.folder.exists() else []
+            return {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
         except OSError as error:
             raise StoreError(
                 f"results folder {str(self.folder)!r} cannot be read: {error.strerror}"
             ) from error
-        by_id = {path.name.rpartition("--")[2]: path for path in standing if "--" in path.name}
-        folders = {}
-        for spec in specs:
-            own = self.folder / spec.folder
-            folders[spec.run_id] = own if own.is_dir() else by_id.get(spec.run_id, own)
-        return folders
 
-    def _plan_one(self, spec: RunSpec, path: Path) -> Planned:
+    def _plan_one(self, spec: RunSpec, path: Path, entry: Entry | None) -> Planned:
         folder = RunFolder(path)
         standing = folder.standing(spec.run_id, self._observer)
-        action, reason = _action(standing, folder)
-        # A training without a checkpoint begins again: there is nothing that could be mixed up.
-        if action != "run":
+        if entry is not None:
+            standing = _as_queued(standing, entry, folder)
+        action, reason = _action(standing, folder, entry)
+        # A training without a checkpoint begins again: there is nothing that could be mixed up,
+        # unless somebody has it in a queue as it was frozen.
+        if action != "run" or standing.state == "queued":
             refusal = _refusal(spec, folder)
             if refusal is not None:
                 action, reason = "refuse", refusal
@@ -246,13 +295,32 @@ class Store:
             return ""
 
 
-def _action(standing: Standing, folder: RunFolder) -> tuple[str, str]:
+def _by_id(names: Collection[str]) -> dict[str, str]:
+    """By run id, the names that are those of run folders; of several the last in order."""
+    return {name.rpartition("--")[2]: name for name in sorted(names) if "--" in name}
+
+
+def _as_queued(standing: Standing, entry: Entry, folder: RunFolder) -> Standing:
+    """What a run that nobody is at stands for, beside what is known of its place in a queue."""
+    if standing.state in ("done", "diverged", "running"):
+        return standing
+    if standing.final is not None and folder.state.stat().st_mtime >= entry.submitted:
+        return standing  # it ended after it was submitted
+    # A job that is over leaves the run as its folder shows it.
+    state = standing.state if entry.state == "interrupted" else entry.state
+    return dataclasses.replace(standing, state=state, reason=entry.reason, final=None)
+
+
+def _action(standing: Standing, folder: RunFolder, entry: Entry | None) -> tuple[str, str]:
     """What is to be done about a run that stands so, and why."""
     damage = "; ".join(standing.notes)
     again = f"{damage}; " if damage else ""
     match standing.state:
         case "pending":
-            return "run", f"{again}not begun"
+            told = f" ({standing.reason})" if standing.reason else ""
+            return "run", f"{again}not begun{told}"
+        case "queued" if entry is not None and not entry.shared:
+            return "keep", standing.reason
         case "running":
             return "keep", standing.reason
         case "done":
@@ -263,22 +331,22 @@ def _action(standing: Standing, folder: RunFolder) -> tuple[str, str]:
         where = f"goes on from the checkpoint at step {folder.kept_step()}"
     else:
         where = "begins again, there is no checkpoint"
-    why = {"failed": f"failed: {standing.reason}", "cancelled": "cancelled"}.get(
-        standing.state, "not finished"
-    )
+    told = f": {standing.reason}" if standing.reason else ""
+    why = standing.state if standing.state in ("failed", "cancelled", "queued") else "not finished"
+    why += told
     return "resume" if folder.checkpoints() else "run", f"{again}{why}; {where}"
 
 
 def _refusal(spec: RunSpec, folder: RunFolder) -> str | None:
     """Why the run that stands in `folder` is not the one that `spec` asks for, or None if it is."""
     try:
-        stands = read_json(folder.spec)
+        stands = read_json(folder.at(SPEC))
     except FileNotFoundError:
         damage = f"{folder.spec} is missing"
     except FileError as error:
         damage = str(error)
     else:
-        differences = _differences(_in_today_s_words(stands), spec.to_plain())
+        differences = _all_differences(stands, spec.to_plain())
         if not differences:
             return None
         if stands.get("run_id") != spec.run_id:
@@ -294,6 +362,14 @@ def _refusal(spec: RunSpec, folder: RunFolder) -> str | None:
         f"{damage}, so that nobody can say what was trained there; move the folder away to train "
         f"it again"
     )
+
+
+def _all_differences(stands: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    """The settings in which the two differ. Most are equal to the letter, which shows at once."""
+    if stands == asked:
+        return []
+    today = _in_today_s_words(stands)
+    return [] if today == asked else _differences(today, asked)
 
 
 def _in_today_s_words(stands: dict[str, Any]) -> dict[str, Any]:

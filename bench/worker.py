@@ -25,9 +25,13 @@ from bench.resume import ResumeRefused
 from bench.run_folder import RunFolder
 from bench.session import Place, Session
 from bench.spec import RunSpec
-from bench.stopping import StopRequest, stop_with_parent
+from bench.stopping import CutShort, StopRequest, stop_with_parent
 from wgan.components import ConfigError
 from wgan.data import DataError
+
+CANCELLED = "cancelled"  # why a run stopped that somebody wanted no more
+
+_GPU_FULL = ("CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def run(
@@ -41,9 +45,9 @@ def run(
 ) -> None:
     """Train the runs that are frozen in these folders, one after another.
 
-    A run that is finished, or that another process is at, is left alone. At SIGINT or SIGTERM the
-    run at work is checkpointed and the others are left for later. A run that fails says so in its
-    folder, and is not raised.
+    A run that is finished, or that another process is at, is left alone. At INT, TERM or USR2 the
+    run at work is checkpointed within seconds and the others are left for later; at USR1 it is
+    checkpointed and goes on. A run that fails says so in its folder, and is not raised.
 
     Args:
         threads: CPU threads that this process may use.
@@ -117,14 +121,25 @@ class _Job:
                 return
             if damage is not None:
                 self.folder.note(f"{damage}; the run is repeated from its last good checkpoint")
+            if self.folder.is_to_be_cancelled():
+                self.folder.finish(run_id, "cancelled", step=self.folder.kept_step())
+                return
             self.folder.state.unlink(missing_ok=True)
             spec = RunSpec.from_plain(read_json(self.folder.spec))
-            lease.keep_alive()
+            lease.keep_alive(self._heed_a_cancelling)
             Session(spec, self.folder, lease, self.stop, self.place, self.between).go()
         except LeaseLost:
             raise
+        except CutShort as cut:
+            self.folder.note(f"stopped before it trained ({cut})")
+            if self.folder.is_to_be_cancelled():
+                self.folder.finish(run_id, "cancelled", step=self.folder.kept_step())
         except Exception as error:  # the boundary of a run: whatever it is ends this run alone
             self._fail(run_id, error, lease)
+
+    def _heed_a_cancelling(self) -> None:
+        if self.folder.is_to_be_cancelled():
+            self.stop.ask(CANCELLED)
 
     def _fail(self, run_id: str, error: Exception, lease: Lease) -> None:
         lease.check()
@@ -143,6 +158,9 @@ def explain(error: Exception) -> tuple[str, bool]:
         return text, True
     if isinstance(error, MemoryError) or "can't allocate memory" in text:
         return "out of memory; take a smaller batch, a smaller network or fewer slots", False
+    if isinstance(error, torch.OutOfMemoryError) or any(word in text for word in _GPU_FULL):
+        advice = "take a smaller batch, a smaller network or fewer runs at once (--per-gpu)"
+        return f"out of GPU memory; {advice}", False
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         place = f" ({error.filename})" if error.filename else ""
         return f"the disk is full{place}; free some room and run again", True

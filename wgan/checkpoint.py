@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from wgan.disk import sync_folder
 from wgan.steps import CriticStep
 from wgan.train import TrainState, Window
 
@@ -31,7 +32,7 @@ class CheckpointError(ValueError):
 def save(path: Path, state: TrainState, extra: dict[str, Any]) -> None:
     """Write `state` and the JSON-able `extra` to `path`, all or nothing.
 
-    The file is written under another name, synced, then renamed.
+    The file is written under another name, synced, then renamed, and its folder synced.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; an older file at `path` is
@@ -62,6 +63,7 @@ def save(path: Path, state: TrainState, extra: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

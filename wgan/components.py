@@ -171,30 +171,53 @@ def check_settings(instance: Any) -> None:
     Raises:
         ConfigError: a value of the wrong type or out of range.
     """
-    hints = hints_of(type(instance))  # type: ignore[arg-type]  # a class is hashable
-    for item in dataclasses.fields(instance):
-        wanted, allowed = hints[item.name], item.metadata.get("range")
-        if allowed is None or wanted not in _NOUNS:
-            continue
-        value = getattr(instance, item.name)
-        expected = (
-            str(allowed)
-            if allowed.choices and wanted is str
-            else f"{_NOUNS[wanted]}{',' if allowed.choices else ''} {allowed}".strip()
-        )
-        try:
-            value = _coerce(value, wanted)
-        except TypeError:
-            if _too_large(value, wanted):
-                expected += f" and of size {LARGEST:.3g} at most"
-            raise ConfigError(
-                (item.name,), f"{value!r} is not allowed: must be {expected}"
-            ) from None
-        if not allowed.holds(value):
-            if allowed.choices and wanted is str:
-                raise UnknownName((item.name,), "value", value, allowed.choices)
-            raise ConfigError((item.name,), f"{value!r} is not allowed: must be {expected}")
-        object.__setattr__(instance, item.name, value)
+    settings = _settings_of(type(instance))  # type: ignore[arg-type]  # a class is hashable
+    for name, (wanted, allowed) in settings.items():
+        value = _checked(name, getattr(instance, name), wanted, allowed)
+        object.__setattr__(instance, name, value)
+
+
+def check_setting(cls: type, name: str, value: object) -> Any:
+    """The value that the `setting` called `name` of the dataclass `cls` then holds.
+
+    Raises:
+        ConfigError: a value of the wrong type or out of range.
+    """
+    return _checked(name, value, *_settings_of(cls)[name])
+
+
+@functools.cache
+def _settings_of(cls: type) -> dict[str, tuple[type, Range]]:
+    """Type and range of each field that is checked: thousands of configurations ask."""
+    hints = hints_of(cls)
+    return {
+        item.name: (hints[item.name], item.metadata["range"])
+        for item in dataclasses.fields(cls)
+        if item.metadata.get("range") is not None and hints[item.name] in _NOUNS
+    }
+
+
+def _checked(name: str, value: object, wanted: type, allowed: Range) -> Any:
+    try:
+        held = _coerce(value, wanted)
+    except TypeError:
+        more = f" and of size {LARGEST:.3g} at most" if _too_large(value, wanted) else ""
+        raise _not_allowed(name, value, f"{_expected(wanted, allowed)}{more}") from None
+    if not allowed.holds(held):
+        if allowed.choices and wanted is str:
+            raise UnknownName((name,), "value", held, map(str, allowed.choices))
+        raise _not_allowed(name, held, _expected(wanted, allowed))
+    return held
+
+
+def _expected(wanted: type, allowed: Range) -> str:
+    if allowed.choices and wanted is str:
+        return str(allowed)
+    return f"{_NOUNS[wanted]}{',' if allowed.choices else ''} {allowed}".strip()
+
+
+def _not_allowed(name: str, value: object, expected: str) -> ConfigError:
+    return ConfigError((name,), f"{value!r} is not allowed: must be {expected}")
 
 
 def plain_settings(instance: Any, *, for_id: bool = False) -> dict[str, Any]:
@@ -202,15 +225,27 @@ def plain_settings(instance: Any, *, for_id: bool = False) -> dict[str, Any]:
 
     `for_id` leaves out those that are neutral and those that say where something lies.
     """
-    return {
-        item.name: getattr(instance, item.name)
-        for item in dataclasses.fields(instance)
-        if not for_id
-        or (
-            getattr(instance, item.name) != item.metadata.get("neutral", _NO_NEUTRAL)
-            and not item.metadata.get("place")
-        )
-    }
+    values = vars(instance)
+    if for_id:
+        counted = _id_fields(type(instance))  # type: ignore[arg-type]  # a class is hashable
+        return {name: values[name] for name, neutral in counted if values[name] != neutral}
+    names = _field_names(type(instance))  # type: ignore[arg-type]  # a class is hashable
+    return {name: values[name] for name in names}
+
+
+@functools.cache
+def _field_names(cls: type) -> tuple[str, ...]:
+    return tuple(item.name for item in dataclasses.fields(cls))
+
+
+@functools.cache
+def _id_fields(cls: type) -> tuple[tuple[str, Any], ...]:
+    """Name and neutral value of each field that enters an id."""
+    return tuple(
+        (item.name, item.metadata.get("neutral", _NO_NEUTRAL))
+        for item in dataclasses.fields(cls)
+        if not item.metadata.get("place")
+    )
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,19 @@ cannot change the weights, so it must not change the run's id.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from wgan.components import (
     Component,
     ConfigError,
     UnknownName,
     build,
+    check_setting,
     check_settings,
     component,
     plain_settings,
@@ -41,6 +43,7 @@ COMPONENTS: dict[str, type[Component]] = {
 }
 OPTIONAL = ("generator_optimizer",)  # components that may be left to another field
 SAME = "same"  # how a plain configuration says so
+_SEED = "\0seed"  # stands for the seed where a text is the same for all seeds; no setting holds it
 
 
 @dataclass(frozen=True)
@@ -180,9 +183,27 @@ class TrainConfig:
         plain["lipschitz"] = [method.to_plain(for_id=for_id) for method in self.lipschitz]
         return plain
 
-    @property
+    def with_seed(self, seed: int) -> Self:
+        """The same training from another seed; what no seed can spoil is not checked again.
+
+        Raises:
+            ConfigError: a seed that is not allowed.
+        """
+        held = check_setting(type(self), "seed", seed)
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self), seed=held, _canonical=self._canonical)
+        vars(twin).pop("run_id", None)
+        return twin
+
+    @functools.cached_property
     def run_id(self) -> str:
         """12 hex digits: a hash of this configuration and of its components' versions."""
+        before, after = self._canonical
+        return hashlib.sha256(f"{before}{self.seed}{after}".encode()).hexdigest()[:12]
+
+    @functools.cached_property
+    def _canonical(self) -> tuple[str, str]:
+        """The text that the id is a hash of, before and after the seed."""
         plain = self.to_plain(for_id=True)
         parts = {
             name: getattr(self, name) for name in COMPONENTS if getattr(self, name) is not None
@@ -191,12 +212,13 @@ class TrainConfig:
         versions = {
             f"{part.family}:{part.name}": part.version for part in (*counted, *self.lipschitz)
         }
-        canonical = json.dumps(
-            {"config": plain, "versions": versions},
+        text = json.dumps(
+            {"config": {**plain, "seed": _SEED}, "versions": versions},
             sort_keys=True,
             separators=(",", ":"),
         )
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        before, after = text.split(json.dumps(_SEED))
+        return before, after
 
     @property
     def bound(self) -> float | None:

@@ -13,8 +13,9 @@ from typing import Protocol
 from bench.lease import LeaseHeld, Observer, take_lease
 from bench.run_folder import RunFolder
 from bench.spec import RunSpec
-from bench.store import Planned
+from bench.store import FINAL_STATES, Planned
 
+ELSEWHERE = "trained by another runner"
 State = tuple[str, str]  # one of bench.store.STATES, and why
 
 
@@ -22,7 +23,6 @@ class Backend(Protocol):
     """What every backend can do."""
 
     name: str
-    slots: int  # how many runs it trains at once
 
     def submit(self, runs: Sequence[Planned]) -> None:
         """Take these runs on. Returns at once; the order of training is the backend's business."""
@@ -32,6 +32,16 @@ class Backend(Protocol):
         """By run id, each submitted run's state and reason; starts and buries what is due."""
         ...
 
+    def cancel(self, ids: Collection[str]) -> None:
+        """Take runs back: waiting ones are dropped, running ones are asked to save and stop."""
+        ...
+
+
+class Runner(Backend, Protocol):
+    """A backend whose runs are trained by this process and its children, which is waited for."""
+
+    slots: int  # how many runs it trains at once
+
     def busy(self) -> bool:
         """Whether there is anything left to wait for: a run in its queue or in its hands."""
         ...
@@ -40,8 +50,8 @@ class Backend(Protocol):
         """Sleep until a run has ended, for no longer than this; `inline` trains a run meanwhile."""
         ...
 
-    def cancel(self, ids: Collection[str]) -> None:
-        """Take runs back: waiting ones are dropped, running ones are asked to save and stop."""
+    def save(self) -> None:
+        """Have the runs being trained write a checkpoint and go on."""
         ...
 
     def close(self, *, kill: bool = False) -> None:
@@ -54,12 +64,34 @@ def cost(spec: RunSpec) -> int:
     return spec.config.steps * (spec.config.critic_steps + 1)
 
 
+def turn(item: Planned) -> tuple[int, int]:
+    """When a waiting run comes up: the longest first, so that no long one is left for the end.
+
+    Among equals the labels take turns, seed by seed: where a sweep is stopped, what is finished
+    can be compared in pairs.
+    """
+    return -cost(item.spec), item.spec.config.seed
+
+
 def found_state(item: Planned) -> State:
     """The state that a run's folder shows, when no backend is at it any more."""
     standing = RunFolder(item.folder).standing(item.spec.run_id, Observer())
     if standing.state == "interrupted":
         return standing.state, f"stopped; run again to go on from step {standing.step}"
     return standing.state, standing.reason
+
+
+def taken_elsewhere(item: Planned) -> State | None:
+    """What another runner has made of a waiting run since it was planned; None: it is still ours.
+
+    Either the other is at it, or it has ended there: a run that failed there is not tried again.
+    """
+    state, reason = found_state(item)
+    if state == "running":
+        return state, reason
+    if state in FINAL_STATES and state != item.state:
+        return state, reason or (ELSEWHERE if state != "cancelled" else "")
+    return None
 
 
 def ended_state(item: Planned) -> State:
@@ -69,15 +101,29 @@ def ended_state(item: Planned) -> State:
     return found_state(item)
 
 
+def mark(
+    folder: RunFolder, run_id: str, state: str, reason: str, *, over: Collection[str] = ()
+) -> None:
+    """Write how a run ended, in place of a process that cannot; what it said itself stays.
+
+    Args:
+        over: final states of an earlier time, which may be written over.
+
+    Raises:
+        LeaseHeld: a process is at it, which will say so itself.
+        OSError: the folder cannot be written.
+    """
+    with take_lease(folder.path):
+        final, _ = folder.final(run_id)
+        if final is None or final["state"] in over:
+            folder.note(f"{state}: {reason}")
+            folder.finish(run_id, state, reason=reason, step=folder.kept_step())
+
+
 def mark_failed(item: Planned, reason: str) -> State:
     """Write that a run failed, in place of a process that can no longer do so itself."""
-    folder = RunFolder(item.folder)
     try:
-        with take_lease(item.folder):
-            final, _ = folder.final(item.spec.run_id)
-            if final is None:
-                folder.note(f"failed: {reason}")
-                folder.finish(item.spec.run_id, "failed", reason=reason, step=folder.kept_step())
+        mark(RunFolder(item.folder), item.spec.run_id, "failed", reason)
     except LeaseHeld:
         return found_state(item)
     except OSError as error:

@@ -72,6 +72,9 @@ class Inline:
             self._queue.remove(item)
             self._states[item.spec.run_id] = found_state(item)
 
+    def save(self) -> None:
+        """Nothing: the run hears the signal itself."""
+
     def close(self, *, kill: bool = False) -> None:
         """Drop all that wait."""
         self.cancel([item.spec.run_id for item in self._queue])

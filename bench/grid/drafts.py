@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,12 +106,27 @@ def _axes(source: Source, file: dict[str, Any]) -> Iterator[tuple[dict[str, list
         )
 
 
-def configuration(source: Source, draft: Draft) -> TrainConfig:
-    """The training configuration of a combination.
+def configurations(source: Source, drafts: Sequence[Draft]) -> list[TrainConfig]:
+    """The training configurations of the combinations, in their order.
+
+    Those that differ in nothing but the seed are checked once.
 
     Raises:
-        SweepError: its values do not fit each other.
+        SweepError: the values of one do not fit each other.
     """
+    made: dict[tuple[Setting, ...], TrainConfig] = {}
+    configs = []
+    for draft in drafts:
+        settings = tuple(one for name, one in draft.settings.items() if name != "seed")
+        seed = draft.settings.get("seed")
+        if settings not in made:
+            made[settings] = _configuration(source, draft)
+        alike = made[settings]
+        configs.append(alike if seed is None else alike.with_seed(seed.ready))
+    return configs
+
+
+def _configuration(source: Source, draft: Draft) -> TrainConfig:
     ready = {name: one.ready for name, one in draft.settings.items() if name != "recipe"}
     try:
         return TrainConfig(**ready)

@@ -143,8 +143,11 @@ class Source:
         return SweepError(f"{self.name}:{line}: {sentence}" if self.numbered else sentence)
 
 
-def read(path: Path) -> Source:
+def read(path: Path, kind: str = "sweep file") -> Source:
     """The YAML file at `path`.
+
+    Args:
+        kind: what it should be, for messages.
 
     Raises:
         SweepError: it is missing, unreadable, too large, not UTF-8, or no YAML allowed here.
@@ -154,20 +157,18 @@ def read(path: Path) -> Source:
     except FileNotFoundError:
         raise SweepError(f"{path}: no such file{_near(path)}") from None
     except IsADirectoryError:
-        raise SweepError(f"{path}: is a folder, not a sweep file{_inside(path)}") from None
+        raise SweepError(f"{path}: is a folder, not a {kind}{_inside(path)}") from None
     except OSError as error:
         raise SweepError(f"{path}: cannot be read: {error.strerror or error}") from None
     if len(content) > MAX_BYTES:
-        raise SweepError(
-            f"{path}: {len(content):,} bytes: a sweep file may have {MAX_BYTES:,} at most"
-        )
+        raise SweepError(f"{path}: {len(content):,} bytes: a {kind} may have {MAX_BYTES:,} at most")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]
         raise SweepError(
-            f"{path}:{line}: not a text in UTF-8 (byte 0x{byte:02x}); is this a sweep file?"
+            f"{path}:{line}: not a text in UTF-8 (byte 0x{byte:02x}); is this a {kind}?"
         ) from None
     return Source(text, str(path))
 

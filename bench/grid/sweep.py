@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.evaluate import EvaluateError, check_extractor, chosen_metrics
-from bench.grid.drafts import configuration, drafts, recipe_of, unique
+from bench.grid.drafts import configurations, drafts, recipe_of, unique
 from bench.grid.exclusions import Excluded, exclude, read_rules
 from bench.grid.labels import label_all
 from bench.grid.looks import check_looks
@@ -96,7 +96,7 @@ def load(path: Path, overrides: Sequence[str] = (), only: Sequence[str] = ()) ->
     kept, notes = exclude(combined, rules, strict=not sets)
     if not kept:
         raise source.error(("exclude",), f"all {len(combined)} runs of the grid are excluded")
-    configs = [configuration(source, draft) for draft in kept]
+    configs = configurations(source, kept)
     first = unique(source, kept, configs, merge=bool(sets))
     settings = [(recipe_of(kept[index]), configs[index]) for index in first]
     _check_metrics(source, sets, evaluate, [config.dataset for _, config in settings])

@@ -15,6 +15,7 @@ from bench.grid import Sweep, load
 from bench.merge import Findings, examine, merge
 from bench.store import STATES, Store
 from bench.transfer import Take
+from bench.verbs.look import look_and_settle
 from bench.verbs.request import Request
 from bench.verbs.show import note, runs, say, show_json, size, tally
 
@@ -30,10 +31,11 @@ def collect(request: Request, others: Sequence[Path] = ()) -> int:
     sweep = load(request.sweep, request.overrides, request.only)
     store = Store(request.results, sweep.name)
     found, came = _merged(request, sweep, store, others) if others else (Findings(), [])
-    records = store.collect(sweep.runs, sweep.question)
+    _, queue = look_and_settle(store, sweep.runs)
+    records = store.collect(sweep.runs, sweep.question, pictures=False)
     paths = store.write_tables(records)
     profiles = store.write_profiles(records)
-    notes = [*records.notes, *mixed_numerics(records.environments)]
+    notes = [*queue.remarks, *records.notes, *mixed_numerics(records.environments)]
     if request.as_json:
         content = {
             "sweep": sweep.name,

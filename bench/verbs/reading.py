@@ -9,6 +9,7 @@ from typing import Any
 from bench.files import write_bytes
 from bench.grid import Sweep, load
 from bench.store import STATES, Store, StoreError
+from bench.verbs.look import look_and_settle
 from bench.verbs.request import Request
 from bench.verbs.show import note, runs, say, show_json, tally
 
@@ -19,6 +20,7 @@ def report(request: Request, reports: Path) -> int:
 
     sweep = load(request.sweep, request.overrides, request.only)
     store = Store(request.results, sweep.name)
+    look_and_settle(store, sweep.runs)
     records = store.collect(sweep.runs, sweep.question)
     _keep_tables(store, records)
     rendered = render(records)

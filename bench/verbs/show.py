@@ -35,6 +35,8 @@ _COLOURS = {
     "refuse": "red",
 }
 
+_LONG = 1000  # rows; colours take 0.4 ms each
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -110,8 +112,8 @@ def show_blocks(blocks: Iterable[Block], *, plain: bool) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, plain: bool) -> None:
-    """A table: with colours on a terminal unless `plain`, otherwise in aligned columns."""
-    if plain or not sys.stdout.isatty():
+    """A table: with colours on a terminal unless `plain` or long, otherwise in aligned columns."""
+    if plain or len(rows) > _LONG or not sys.stdout.isatty():
         _show_plain(columns, _texts(rows))
         return
     from rich.console import Console

@@ -12,10 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from bench.backends import slurm_states
 from bench.grid import Sweep, load
 from bench.overview import RESULTS, AtWork, Group, Overview, Progress, overview
+from bench.queues import SeldomAsked
 from bench.store import STATES, Planned, Store
 from bench.tracker import spell
+from bench.verbs.look import look_and_settle
 from bench.verbs.request import Request
 from bench.verbs.show import Block, Grid, room, runs, show_blocks, show_json, tally
 from bench.verbs.watching import watch
@@ -39,9 +42,12 @@ def status(request: Request, *, by: str, watched: float | None) -> int:
     sweep = load(request.sweep, request.overrides, request.only)
     store = Store(request.results, sweep.name)
 
+    ask = SeldomAsked() if watched is not None else slurm_states.ask
+
     def look() -> Overview:
-        planned = store.plan(sweep.runs)
-        return overview(sweep.name, planned, _remarks(request, sweep, store, planned))
+        planned, queue = look_and_settle(store, sweep.runs, ask)
+        remarks = (*queue.remarks, *_remarks(request, sweep, store, planned))
+        return overview(sweep.name, planned, remarks)
 
     def picture(seen: Overview) -> list[Block]:
         return list(blocks(seen, request, by))

@@ -17,6 +17,7 @@ from tiny_runs import frozen, state_of, tiny
 from bench import cleaning, worker
 from bench.lease import take_lease
 from bench.store import Store
+from bench.submissions import new_submission
 from bench.verbs import clean as verb
 from bench.verbs.show import size
 
@@ -378,3 +379,16 @@ def test_ten_thousand_clean_runs_are_looked_through_in_seconds():
     began = time.process_time()
     cleaning.removable(store, store.plan([spec]), (cleaning.LEFTOVERS,), {spec.run_id}, {})
     assert time.process_time() - began < 0.5  # for a tenth of them; 0.06 s when measured
+
+
+def test_the_records_of_submissions_go_when_their_runs_are_finished():
+    done, open_run, *_ = specs()
+    ended(done)
+    begun(open_run)
+    over, needed = (
+        new_submission(Path("results/s"), "slurm", [[spec.run_id]]) for spec in (done, open_run)
+    )
+    dead = new_submission(Path("results/s"), "local", [[open_run.run_id]])  # its runner was killed
+    os.utime(dead.path / "submitted", (1, 1))
+    call("clean", "s.yaml", "--yes")
+    assert [submission.path.exists() for submission in (over, needed, dead)] == [False, True, False]

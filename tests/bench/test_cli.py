@@ -161,7 +161,7 @@ def test_the_next_command_repeats_the_options(cli):
     plan = cli(
         "plan", "tiny.yaml", "--only", "seed=0", "--set", "steps=4", "--results", "my results"
     )
-    assert "tiny: 2 runs (of 3, by --only): 2 to run" in plan.stdout
+    assert "tiny: 2 runs (of 3): 2 to run" in plan.stdout
     assert plan.stdout.endswith(
         "next: wgan-bench run tiny.yaml --set steps=4 --only seed=0 --results 'my results'\n"
     )

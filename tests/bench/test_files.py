@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,23 @@ def test_a_failing_write_leaves_the_older_content(
         write_bytes(path, b"half")
     assert read_json(path) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_synced_and_then_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[bool, bool]] = []
+    path, fsync = tmp_path / "a.json", files.os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(files.os, "fsync", note)
+    write_json(path, {"a": 1})
+    assert synced == [(False, False), (True, True)]
+    write_json(path, {"a": 2}, sync=False)
+    assert len(synced) == 2
 
 
 @pytest.mark.parametrize(
@@ -101,6 +120,25 @@ def test_reopening_cuts_to_what_was_recorded(tmp_path: Path) -> None:
     again.append([{"step": 3}])
     again.close()
     assert [row["step"] for row in read_rows(path)[0]] == [1, 3]
+
+
+def test_rows_are_synced_whenever_there_are_new_ones_and_only_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(files.os, "fsync", synced.append)
+    rows = RowFile(tmp_path / "rows.jsonl")
+    for new, syncs in (([], 0), ([{"step": 1}], 1), ([], 1), ([{"step": 2}, {"step": 3}], 2)):
+        rows.append(new)
+        rows.append([])
+        rows.sync()
+        rows.sync()
+        assert len(synced) == syncs
+    rows.close()
+    cut = RowFile(tmp_path / "rows.jsonl", size=12)
+    cut.sync()
+    assert len(synced) == 3
+    cut.close()
 
 
 def test_reopening_a_file_that_lost_rows_is_refused(tmp_path: Path) -> None:

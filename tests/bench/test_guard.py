@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bench.verbs.guard import guarded
+from bench.verbs.guard import guarded, loading
 
 
 def run(verb):
@@ -67,3 +68,12 @@ def test_ctrl_c_while_libraries_load_ends_at_once_and_the_handler_is_given_back(
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"stopped\n")
+
+
+def test_memory_is_searched_for_garbage_again_once_libraries_are_loaded():
+    with loading():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ImportError), loading():
+        raise ImportError
+    assert gc.isenabled()

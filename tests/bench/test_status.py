@@ -259,10 +259,10 @@ def test_results_that_cannot_be_read_for_a_moment_do_not_end_the_watch(monkeypat
         ended(spec)
     whole, turns = verb.Store.plan, iter((None, "gone", None))
 
-    def plan(store, asked):
+    def plan(store, asked, queued):
         if next(turns):
             raise StoreError("the file server is away")
-        return whole(store, asked)
+        return whole(store, asked, queued)
 
     monkeypatch.setattr(verb.Store, "plan", plan)
     naps = iter((lambda: None, lambda: ended(runs[0])))

@@ -129,3 +129,26 @@ def test_tables_survive_parquet(results: Path) -> None:
     runs, curves = store.write_tables(records)
     pd.testing.assert_frame_equal(pd.read_parquet(runs), records.runs)
     pd.testing.assert_frame_equal(pd.read_parquet(curves), records.curves)
+
+
+def test_without_pictures_the_tables_are_the_same(records: Records, results: Path) -> None:
+    bare = Store(results, "s").collect(SPECS, pictures=False)
+    assert bare.samples == {}
+    assert len(records.samples) == 3
+    pd.testing.assert_frame_equal(bare.runs, records.runs)
+    pd.testing.assert_frame_equal(bare.curves, records.curves)
+    assert (bare.specs, bare.notes, bare.folders) == (records.specs, records.notes, records.folders)
+
+
+def test_a_row_without_its_whole_numbers_stops_nothing(results: Path) -> None:
+    store = Store(results, "s")
+    path = store.run_folder(SPECS[0]) / "train.jsonl"
+    before = path.read_bytes()
+    path.write_bytes(before + b'{"step": 70, "penalty": 0.5}\n{"step": 80, "fid": 1' + b"0" * 400)
+    with path.open("ab") as file:
+        file.write(b"}\n")
+    curve = store.collect(SPECS[:1]).curves.set_index("step")
+    path.write_bytes(before)
+    assert curve["images_seen"].tolist()[-3:] == [480, 0, 0]
+    assert curve["penalty"][70] == 0.5
+    assert math.isnan(curve["fid"][80])

@@ -78,17 +78,32 @@ def rows_of(path: Path) -> list[str]:
 
 
 def weights_of(path: Path, spec: RunSpec) -> dict[str, torch.Tensor]:
-    """All weights and optimizer numbers of a finished run."""
+    """All that a finished run's last checkpoint holds, times excepted, as tensors by name."""
     data = spec.config.dataset.load()
     state = new_state(spec.config, data)
     checkpoint.load(RunFolder(path).checkpoints()[0], state)
     assert state.step == spec.config.steps
     tensors = {f"g.{name}": value for name, value in state.generator.state_dict().items()}
     tensors |= {f"c.{name}": value for name, value in state.critic.state_dict().items()}
-    for number, moments in state.critic_optimizer.state_dict()["state"].items():
-        tensors |= {f"o.{number}.{name}": torch.as_tensor(m) for name, m in moments.items()}
+    if state.average is not None:
+        tensors |= {f"a.{name}": value for name, value in state.average.state_dict().items()}
+    for letter, optimizer in (("o", state.critic_optimizer), ("p", state.generator_optimizer)):
+        if optimizer is not None:
+            tensors |= _numbers_of(optimizer, letter)
     tensors |= {f"r.{name}": rng.get_state() for name, rng in state.streams.items()}
-    return tensors
+    counters = [state.step, state.critic_updates, state.images_seen, state.begun]
+    return {**tensors, "counters": torch.tensor(counters)}
+
+
+def _numbers_of(optimizer: torch.optim.Optimizer, letter: str) -> dict[str, torch.Tensor]:
+    held = optimizer.state_dict()
+    numbers = {
+        f"{letter}.{number}.{name}": torch.as_tensor(moment)
+        for number, moments in held["state"].items()
+        for name, moment in moments.items()
+    }
+    rates = [group["lr"] for group in held["param_groups"]]
+    return {**numbers, f"{letter}.lr": torch.tensor(rates, dtype=torch.float64)}
 
 
 def assert_same_run(path: Path, other: Path, spec: RunSpec) -> None:

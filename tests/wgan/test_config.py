@@ -91,6 +91,29 @@ def test_the_id_is_the_hash_of_the_canonical_json():
     assert config.run_id == hashlib.sha256(CANONICAL.encode()).hexdigest()[:12]
 
 
+@given(configurations(), st.integers(0, 2**31 - 1), st.booleans())
+def test_another_seed_makes_the_configuration_that_has_it(config, seed, known):
+    """Whether the first one's id was asked for before or not."""
+    before = config.run_id if known else None
+    twin, made = config.with_seed(seed), dataclasses.replace(config, seed=seed)
+    assert twin == made
+    assert hash(twin) == hash(made)
+    assert twin.run_id == made.run_id
+    assert twin.to_plain() == made.to_plain()
+    assert twin.with_seed(config.seed) == config
+    assert config.run_id == dataclasses.replace(config).run_id
+    assert before in (None, config.run_id)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, 1.5, "1", True, None])
+def test_another_seed_is_checked_as_any_is(seed):
+    with pytest.raises(ConfigError) as error:
+        TrainConfig(network=MLP()).with_seed(seed)
+    with pytest.raises(ConfigError) as same:
+        TrainConfig(network=MLP(), seed=seed)
+    assert str(error.value) == str(same.value)
+
+
 def test_the_id_is_the_same_in_another_process():
     program = (
         "from wgan.config import TrainConfig; from wgan.recipes import RECIPES;"
@@ -140,7 +163,7 @@ def test_the_id_changes_with_every_field_of_a_component_and_with_its_version(
         assert (changed_id == base.run_id) == (field in places)
         ids.add(changed_id)
     monkeypatch.setattr(made, "version", made.version + 1)
-    ids.add(base.run_id)
+    ids.add(dataclasses.replace(base).run_id)  # a configuration works its id out once
     assert len(ids) == 2 + len(dataclasses.fields(made)) - len(places)
 
 
