@@ -14,6 +14,7 @@ from bench.lease import LeaseHeld, Observer, take_lease
 from bench.run_folder import RunFolder
 from bench.spec import RunSpec
 from bench.store import Planned
+from bench.unwritable import unwritable
 
 State = tuple[str, str]  # one of bench.store.STATES, and why
 
@@ -104,5 +105,7 @@ def mark_failed(item: Planned, reason: str) -> State:
     except LeaseHeld:
         return found_state(item)
     except OSError as error:
-        return "failed", f"{reason}; its folder cannot be written: {error.strerror}"
+        why = unwritable(error, item.folder)
+        told = f"{reason}; its folder cannot be written: {error.strerror}"
+        return "failed", why or told
     return found_state(item)

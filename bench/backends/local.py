@@ -169,7 +169,7 @@ def _train(run_dir: Path, threads: int, allow_numerics: tuple[str, ...]) -> None
     try:
         worker.run([run_dir], threads=threads, allow_numerics=allow_numerics, own_process=True)
     except OSError as error:
-        sys.exit(worker.explain(error)[0])
+        sys.exit(worker.explain(error, run_dir)[0])
 
 
 def _bury(running: _Running) -> State:
