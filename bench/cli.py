@@ -134,7 +134,15 @@ _LAUNCH_OPTIONS = (
     click.option(
         "--slots",
         type=click.IntRange(min=1),
-        help="Runs at once (local).  [default: the cores there are]",
+        help="Runs at once on cores.  [default: the cores that may be used, over the threads]",
+    ),
+    click.option(
+        "--gpus",
+        metavar="all|0,2,...",
+        help="Train on these GPUs (local), by number or UUID; every run sees one of them.",
+    ),
+    click.option(
+        "--per-gpu", type=click.IntRange(min=1), help="Runs at once on each GPU.  [default: 1]"
     ),
     click.option(
         "--threads",

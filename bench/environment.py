@@ -36,6 +36,8 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "device": device,
+        "gpu": _gpu(device),
+        "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "threads": threads,
         "python": sys.version.split()[0],
         "versions": {name: version for name in _PACKAGES if (version := _version(name))},
@@ -58,6 +60,17 @@ def numerics(device: str, threads: int) -> dict[str, Any]:
         "torch": torch.__version__,
         "code": code_hash(),
     }
+
+
+def warm_up() -> None:
+    """Find out now what is the same for every run of this process and of its forks.
+
+    The code is then hashed when it is loaded, whatever is edited while the runs wait.
+    """
+    for find_out in (_cpu, _commit, code_hash):
+        find_out()
+    for package in _PACKAGES:
+        _version(package)
 
 
 def differing(
@@ -118,6 +131,11 @@ def _cpu() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _gpu(device: str) -> str | None:
+    """The GPU's name; None on the CPU."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else None
 
 
 @functools.cache

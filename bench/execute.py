@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.backends.base import Runner, State, found_state
@@ -38,11 +39,22 @@ class Outcome:
     def exit_code(self) -> int:
         """0: all done, or diverged, which is a result; 1: some are not; 130: the user stopped it.
 
-        Runs that another process is at are its business.
+        Runs that another process is at, or has in its queue, are its business.
         """
         if self.interrupted:
             return 130
-        return int(not set(self.states.values()) <= {"done", "diverged", "running"})
+        return int(not set(self.states.values()) <= {"done", "diverged", "running", "queued"})
+
+    @property
+    def elsewhere(self) -> Counter[str]:
+        """How many runs each other process is at, by what is known of it."""
+        running = [run_id for run_id, state in self.states.items() if state == "running"]
+        return Counter(holder(self.reasons[run_id]) for run_id in running)
+
+
+def holder(reason: str) -> str:
+    """Who is at a run, from the reason of its state."""
+    return reason.removesuffix(" is at it")
 
 
 def execute(
@@ -94,11 +106,14 @@ class _Runner:
             [item for item in planned if item.state == "running"], patient=wait_for_others
         )
         self.asked = False
+        self.known: set[str] = set()  # other processes that were told of
 
     def go(self, stop: StopRequest) -> None:
         """Until nothing is left, or nothing that can be waited for."""
         todo = [item for item in self.items.values() if item.action in ("run", "resume")]
         self.display.start(list(self.items.values()), self.backend.slots)
+        for item in self.others.items:
+            self.display.elsewhere(item.spec.run_id)
         self.backend.submit(todo)
         while True:
             # First of all: runs that heard the same signal must not make room for others.
@@ -114,7 +129,9 @@ class _Runner:
                 self.display.message("stopping after a failure, as asked")
                 self.take_back()
             if not self.asked:
-                self.backend.submit(self.others.left())
+                free, living = self.others.look()
+                self.backend.submit(free)
+                self.leave(item.reason for item in living)
             if self.backend.busy():
                 self.backend.wait(_WAIT_SECONDS)
             elif self.others.undecided() and not self.asked:
@@ -126,14 +143,27 @@ class _Runner:
 
     def tell(self) -> None:
         """Show what has changed since the last time."""
+        left = []
         for run_id, state in self.backend.states().items():
-            before, self.states[run_id] = self.states[run_id][0], state
-            if state[0] == before:
+            before, self.states[run_id] = self.states[run_id], state
+            if state == before:
                 continue
-            if state[0] == "running":
+            if state[0] == "running" and state[1]:
+                left.append(state[1])
+                self.display.elsewhere(run_id)
+            elif state[0] == "running":
                 self.display.running(run_id)
-            elif state[0] in FINAL_STATES or before == "running":
+            elif state[0] in FINAL_STATES or before == ("running", ""):
                 self.display.finished(run_id, *state)
+        self.leave(left)
+
+    def leave(self, reasons: Iterable[str]) -> None:
+        """Say whose runs these are; of each process once, however many more it takes."""
+        for other, count in Counter(map(holder, reasons)).items():
+            if other not in self.known:
+                self.known.add(other)
+                verb = "run is" if count == 1 else "runs are"
+                self.display.message(f"{count} {verb} being trained by {other}; left to it")
 
     def take_back(self) -> None:
         """Ask the backend for everything back, once."""
@@ -165,30 +195,33 @@ class _Others:
     """
 
     def __init__(self, items: Sequence[Planned], *, patient: bool) -> None:
-        self._items, self._patient = list(items), patient
+        self.items, self._patient = list(items), patient
         self._observer = Observer()
         self._looked = 0.0
         self._said = False
 
     def undecided(self) -> bool:
         """Whether there are any of which one cannot know yet."""
-        return bool(self._items)
+        return bool(self.items)
 
-    def left(self) -> list[Planned]:
-        """Those whose holder turned out to be gone, free to be trained here."""
-        if not self._items or time.monotonic() - self._looked < _LOOK_SECONDS:
-            return []
+    def look(self) -> tuple[list[Planned], list[Planned]]:
+        """Those whose holder turned out to be gone, free to be trained here; and to be alive."""
+        free: list[Planned] = []
+        living: list[Planned] = []
+        if not self.items or time.monotonic() - self._looked < _LOOK_SECONDS:
+            return free, living
         self._looked = time.monotonic()
-        free = []
-        for item in list(self._items):
+        for item in list(self.items):
             sighting = self._observer.look(item.folder)
             if sighting.state == "unsure" or (self._patient and sighting.state == "held"):
                 continue
-            self._items.remove(item)
+            self.items.remove(item)
             put_aside(item.folder, sighting)
-            if sighting.state != "held" and found_state(item)[0] in ("pending", "interrupted"):
+            if sighting.state == "held":
+                living.append(item)
+            elif found_state(item)[0] in ("pending", "interrupted"):
                 free.append(replace(item, action="resume"))
-        return free
+        return free, living
 
     def say(self, display: Display) -> None:
         """Why the user waits, once."""
@@ -196,5 +229,5 @@ class _Others:
             self._said = True
             until = "until they end" if self._patient else f"up to {EXPIRES_SECONDS:.0f} s"
             display.message(
-                f"watching {len(self._items)} run(s) that others may still be training ({until})"
+                f"watching {len(self.items)} run(s) that others may still be training ({until})"
             )

@@ -113,6 +113,7 @@ class RowFile:
         if held < size:
             raise FileError(f"{path} holds {held} of {size} recorded bytes")
         self._file = path.open("ab")
+        self._synced = held <= size
         if held > size:
             self._file.truncate(size)
 
@@ -124,12 +125,15 @@ class RowFile:
     def append(self, rows: list[Row]) -> None:
         """Add rows and hand them to the system: a killed process loses none of them."""
         lines = [json.dumps(finite_row(row), allow_nan=False) + "\n" for row in rows]
+        self._synced = self._synced and not lines
         self._file.write("".join(lines).encode())
         self._file.flush()
 
     def sync(self) -> None:
         """Wait until the rows are on the disk: a crashed machine loses none of them either."""
-        os.fsync(self._file.fileno())
+        if not self._synced:
+            os.fsync(self._file.fileno())
+            self._synced = True
 
     def close(self) -> None:
         """Close the file."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import shutil
 import socket
@@ -56,6 +57,12 @@ def _boot() -> str:
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return f"booted {psutil.boot_time():.0f}"
+
+
+def _runner() -> int:
+    """The process that began this one to train a run, or this one."""
+    parent = multiprocessing.parent_process()
+    return os.getpid() if parent is None or parent.pid is None else parent.pid
 
 
 def owner_of(folder: Path) -> dict[str, Any] | None:
@@ -213,7 +220,9 @@ def take_lease(folder: Path) -> Lease:
     prepared = folder / f"{LEASE}.new-{token}"
     prepared.mkdir()
     try:
-        write_json(prepared / _OWNER, {"token": token, **this_process(), "taken": time.time()})
+        owner = {"token": token, **this_process(), "runner": _runner(), "taken": time.time()}
+        # Not synced: where the machine crashes, so does the owner.
+        write_json(prepared / _OWNER, owner, sync=False)
         # Fails where a lease stands: a folder is never renamed over one that holds something.
         prepared.rename(folder / LEASE)
     except OSError:
@@ -232,9 +241,10 @@ def take_lease(folder: Path) -> Lease:
 
 
 def describe(folder: Path) -> str:
-    """Who holds the lease, in words."""
+    """Who holds the lease, in words: the process that dispatched the run, where it is another."""
     owner = owner_of(folder) or {}
-    return f"process {owner.get('pid', '?')} on {owner.get('host', 'an unknown host')}"
+    process = owner.get("runner", owner.get("pid", "?"))
+    return f"process {process} on {owner.get('host', 'an unknown host')}"
 
 
 def put_aside(folder: Path, sighting: Sighting) -> None:

@@ -18,6 +18,7 @@ from bench.tracker import FINISHED, Tracker, spell
 
 _HEARTBEAT_SECONDS = 30.0  # between two plain lines about the whole
 _REFRESH_SECONDS = 0.5
+_CHANGE_SECONDS = 0.2
 _WIDTHS = {"step": 11, "per second": 10, "latest": 14, "left": 6}  # so that nothing jumps
 _STYLES = {"done": "green", "diverged": "yellow", "failed": "bold red", "interrupted": "yellow"}
 
@@ -35,6 +36,10 @@ class Display(Protocol):
 
     def running(self, run_id: str) -> None:
         """A run has begun."""
+        ...
+
+    def elsewhere(self, run_id: str) -> None:
+        """Another runner is at this run."""
         ...
 
     def finished(self, run_id: str, state: str, reason: str) -> None:
@@ -65,10 +70,11 @@ def make_display(*, plain: bool = False, quiet: bool = False) -> Display:
 
 def summary(tracker: Tracker) -> str:
     """The whole in a line: "5/12 finished, 1 failed, 2 running, about 3 min left"."""
-    parts = [f"{tracker.count(*FINISHED)}/{len(tracker.items)} finished"]
-    told = ("diverged", "failed", "interrupted", "running")
-    parts += [f"{number} {state}" for state in told if (number := tracker.count(state))]
-    left = tracker.seconds_left() if tracker.count("running", "waiting") else None
+    tally = tracker.tally()
+    parts = [f"{sum(tally[state] for state in FINISHED)}/{len(tracker.items)} finished"]
+    told = ("diverged", "failed", "interrupted", "running", "elsewhere")
+    parts += [f"{number} {state}" for state in told if (number := tally[state])]
+    left = tracker.seconds_left() if tally["running"] or tally["waiting"] else None
     if left is not None:
         parts.append(f"about {spell(left)} left")
     return ", ".join(parts)
@@ -114,6 +120,10 @@ class PlainDisplay:
         """Remember when it began."""
         self._tracker.begin(run_id)
 
+    def elsewhere(self, run_id: str) -> None:
+        """Count it no longer."""
+        self._tracker.leave(run_id)
+
     def finished(self, run_id: str, state: str, reason: str) -> None:
         """A line."""
         line = ending(self._tracker, run_id, state, reason)
@@ -135,11 +145,16 @@ class PlainDisplay:
 
 
 class LiveDisplay:
-    """A table that renews itself, with what has ended scrolling away above it."""
+    """A table that renews itself, with what has ended scrolling away above it.
+
+    However quickly runs come and go, it is drawn no more than a few times a second.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._shown = 0.0
+        self._changed = False
+        self._ended: list[Text] = []
         self._live: Live | None = None
 
     def start(self, planned: Sequence[Planned], slots: int) -> None:
@@ -150,32 +165,48 @@ class LiveDisplay:
             self._live.start()
 
     def tick(self) -> None:
-        """Renew the table when it is due."""
-        if self._live is not None and time.monotonic() - self._shown >= _REFRESH_SECONDS:
-            self._shown = time.monotonic()
+        """Renew the table when it is due: sooner where a run has begun or ended."""
+        due = _CHANGE_SECONDS if self._changed else _REFRESH_SECONDS
+        if self._live is not None and time.monotonic() - self._shown >= due:
+            self._shown, self._changed = time.monotonic(), False
+            self._scroll()
             self._live.update(self._picture(), refresh=True)
 
     def running(self, run_id: str) -> None:
         """One more row."""
         self._tracker.begin(run_id)
-        self._shown = 0.0
+        self._changed = True
+
+    def elsewhere(self, run_id: str) -> None:
+        """One row less."""
+        self._tracker.leave(run_id)
 
     def finished(self, run_id: str, state: str, reason: str) -> None:
         """A line above the table."""
         line = ending(self._tracker, run_id, state, reason)
         self._tracker.end(run_id, state)
-        self._console.print(Text(line, style=_STYLES.get(state, "")))
-        self._shown = 0.0
+        self._ended.append(Text(line, style=_STYLES.get(state, "")))
+        self._changed = True
+        if state == "failed":
+            self._scroll()
 
     def message(self, text: str) -> None:
         """A line above the table."""
+        self._scroll()
         self._console.print(Text(text, style="bold"))
 
     def stop(self) -> None:
         """Close the table."""
+        self._scroll()
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def _scroll(self) -> None:
+        """Print what has ended, in one go."""
+        if self._ended:
+            self._console.print(*self._ended, sep="\n")
+            self._ended.clear()
 
     def _picture(self) -> Group:
         table = Table(box=None, padding=(0, 1), header_style="dim")

@@ -66,10 +66,7 @@ def read_queue(
         ask: answers for job numbers; by default SLURM does.
     """
     submissions, remarks = read_submissions(sweep_folder)
-    newest: dict[str, tuple[Submission, int]] = {}
-    for submission in submissions:
-        for task, run_ids in enumerate(submission.tasks):
-            newest.update(dict.fromkeys(run_ids, (submission, task)))
+    newest = _newest(submissions)
     open_ = {run_id: where for run_id, where in newest.items() if not finished(run_id)}
     queue = Queue(remarks=remarks)
     _add_runners(queue, open_)
@@ -99,7 +96,8 @@ def closed_submissions(sweep_folder: Path, finished: Callable[[str], bool]) -> l
     for submission in submissions:
         if submission.backend == "slurm":
             ids = [run_id for task in submission.tasks for run_id in task]
-            needed = any(newest[i][0] is submission and not finished(i) for i in ids)
+            own = [i for i in ids if i in newest and newest[i][0] is submission]
+            needed = not all(map(finished, own))
         else:
             needed = observer.look(submission.path).state in ("held", "unsure")
         if not needed:
@@ -126,6 +124,7 @@ def _newest(submissions: Iterable[Submission]) -> dict[str, tuple[Submission, in
         for submission in submissions
         for task, run_ids in enumerate(submission.tasks)
         for run_id in run_ids
+        if run_id not in submission.withdrawn
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -56,18 +57,23 @@ class Tracker:
         self._clock = clock
         self._began: dict[str, float] = {}
         self._rates = list(rates)  # cost per second of the runs that ended
+        self._costs = {run_id: _cost_left(item) for run_id, item in self.items.items()}
 
     def begin(self, run_id: str) -> None:
         """A run has begun."""
         self.states[run_id] = "running"
         self._began[run_id] = self._clock()
 
+    def leave(self, run_id: str) -> None:
+        """Another runner is at it."""
+        self._began.pop(run_id, None)
+        self.states[run_id] = "elsewhere"
+
     def end(self, run_id: str, state: str) -> None:
         """A run has ended."""
         began = self._began.pop(run_id, None)
-        item = self.items[run_id]
         if state == "done" and began is not None:
-            made = _cost_left(item)
+            made = self._costs[run_id]
             if made > 0:
                 self._rates.append(made / max(self._clock() - began, 1e-3))
         self.states[run_id] = state
@@ -85,6 +91,10 @@ class Tracker:
     def count(self, *states: str) -> int:
         """How many runs are in one of these states."""
         return sum(state in states for state in self.states.values())
+
+    def tally(self) -> Counter[str]:
+        """How many runs are in each state."""
+        return Counter(self.states.values())
 
     def running(self) -> list[Figure]:
         """The runs being trained here, in the order in which they began."""
@@ -120,7 +130,7 @@ class Tracker:
         rate = median(rates)
         here = [self._left(run_id, figure, rate) for run_id, figure in figures.items()]
         waiting = [
-            _cost_left(self.items[run_id]) / rate
+            self._costs[run_id] / rate
             for run_id, state in self.states.items()
             if state == "waiting"
         ]

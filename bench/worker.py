@@ -31,6 +31,8 @@ from wgan.data import DataError
 
 CANCELLED = "cancelled"  # why a run stopped that somebody wanted no more
 
+_GPU_FULL = ("CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 
 def run(
     run_dirs: Sequence[Path],
@@ -160,6 +162,9 @@ def explain(error: Exception, folder: Path) -> tuple[str, bool]:
         return text, True
     if isinstance(error, MemoryError) or "can't allocate memory" in text:
         return "out of memory; take a smaller batch, a smaller network or fewer slots", False
+    if isinstance(error, torch.OutOfMemoryError) or any(word in text for word in _GPU_FULL):
+        advice = "take a smaller batch, a smaller network or fewer runs at once (--per-gpu)"
+        return f"out of GPU memory; {advice}", False
     if isinstance(error, OSError) and (sentence := unwritable(error, folder)) is not None:
         return sentence, True
     return f"{type(error).__name__}: {text}" if text else type(error).__name__, False

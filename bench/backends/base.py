@@ -13,9 +13,10 @@ from typing import Protocol
 from bench.lease import LeaseHeld, Observer, take_lease
 from bench.run_folder import RunFolder
 from bench.spec import RunSpec
-from bench.store import Planned
+from bench.store import FINAL_STATES, Planned
 from bench.unwritable import unwritable
 
+ELSEWHERE = "trained by another runner"
 State = tuple[str, str]  # one of bench.store.STATES, and why
 
 
@@ -64,12 +65,34 @@ def cost(spec: RunSpec) -> int:
     return spec.config.steps * (spec.config.critic_steps + 1)
 
 
+def turn(item: Planned) -> tuple[int, int]:
+    """When a waiting run comes up: the longest first, so that no long one is left for the end.
+
+    Among equals the labels take turns, seed by seed: where a sweep is stopped, what is finished
+    can be compared in pairs.
+    """
+    return -cost(item.spec), item.spec.config.seed
+
+
 def found_state(item: Planned) -> State:
     """The state that a run's folder shows, when no backend is at it any more."""
     standing = RunFolder(item.folder).standing(item.spec.run_id, Observer())
     if standing.state == "interrupted":
         return standing.state, f"stopped; run again to go on from step {standing.step}"
     return standing.state, standing.reason
+
+
+def taken_elsewhere(item: Planned) -> State | None:
+    """What another runner has made of a waiting run since it was planned; None: it is still ours.
+
+    Either the other is at it, or it has ended there: a run that failed there is not tried again.
+    """
+    state, reason = found_state(item)
+    if state == "running":
+        return state, reason
+    if state in FINAL_STATES and state != item.state:
+        return state, reason or (ELSEWHERE if state != "cancelled" else "")
+    return None
 
 
 def ended_state(item: Planned) -> State:
@@ -106,6 +129,5 @@ def mark_failed(item: Planned, reason: str) -> State:
         return found_state(item)
     except OSError as error:
         why = unwritable(error, item.folder)
-        told = f"{reason}; its folder cannot be written: {error.strerror}"
-        return "failed", why or told
+        return "failed", why or f"{reason}; its folder cannot be written: {error.strerror}"
     return found_state(item)

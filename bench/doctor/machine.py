@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.doctor.check import FAIL, OK, WARN, Check
 from bench.doctor.disk import existing
+from bench.limits import cpu_quota
 
 _GB = 1e9
 _RELEASED = 1_760_000_000  # seconds since 1970; no clock that is right shows less
@@ -34,31 +35,11 @@ def check_cores() -> Check:
 
     physical = psutil.cpu_count(logical=False)
     found = f"{usable} usable, {physical or 'an unknown number of'} physical; a run takes one"
-    quota = cpu_quota(Path("/sys/fs/cgroup"))
+    quota = cpu_quota()
     if quota is not None and quota < (usable or 1) - 0.5:
-        advice = f"this container may use {quota:g}: run with --slots {max(1, int(quota))}"
+        advice = f"this container may use {quota:g}, to which runs keep unless --slots says more"
         return Check("cores", WARN, found, advice)
     return Check("cores", OK, found)
-
-
-def cpu_quota(folder: Path) -> float | None:
-    """The cores that a container may use, from its control group, of either version.
-
-    None where nothing limits it.
-    """
-    try:
-        quota, period = (folder / "cpu.max").read_text().split()[:2]
-        return int(quota) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        microseconds = int((folder / "cpu" / "cpu.cfs_quota_us").read_text())
-        period_microseconds = int((folder / "cpu" / "cpu.cfs_period_us").read_text())
-    except (OSError, ValueError):
-        return None
-    return (
-        microseconds / period_microseconds if min(microseconds, period_microseconds) > 0 else None
-    )
 
 
 def check_threads() -> Check:

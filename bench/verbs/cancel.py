@@ -6,15 +6,18 @@ import getpass
 import socket
 import time
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
 
 from bench.backends.base import mark
 from bench.backends.slurm_states import SlurmError, cancel_jobs
 from bench.files import write_json
 from bench.grid import load
 from bench.lease import LeaseHeld
-from bench.queues import waiting_jobs
+from bench.queues import Queue, waiting_jobs
 from bench.run_folder import RunFolder
 from bench.store import Planned, Store
+from bench.submissions import Submission, withdraw
 from bench.verbs.look import look_and_settle
 from bench.verbs.request import Request
 from bench.verbs.show import note, runs, say, show_json
@@ -37,6 +40,7 @@ def cancel(request: Request) -> int:
     asked = [item for item in wanted if not _take_back(item)]
     ids = {item.spec.run_id for item in wanted}
     jobs = waiting_jobs(queue, ids)
+    _withdraw(queue, ids)
     try:
         cancel_jobs(jobs)
     except SlurmError as error:
@@ -64,6 +68,17 @@ def cancel(request: Request) -> int:
         say(f"still saving: {item.spec.run_id} ({item.reason})")
     say(f"next: {request.command('retry')} takes them up again")
     return 0
+
+
+def _withdraw(queue: Queue, ids: AbstractSet[str]) -> None:
+    """Have nobody believe any more that these runs wait in SLURM, even if it cannot be asked."""
+    by_path: dict[Path, tuple[Submission, list[str]]] = {}
+    for run_id in sorted(ids & queue.entries.keys()):
+        submission = queue.entries[run_id].submission
+        if submission is not None:
+            by_path.setdefault(submission.path, (submission, []))[1].append(run_id)
+    for submission, run_ids in by_path.values():
+        withdraw(submission, run_ids)
 
 
 def _take_back(item: Planned) -> bool:

@@ -11,7 +11,7 @@ class Launch:
 
     Attributes:
         backend: one of bench.backends.BACKENDS.
-        slots, threads: see `make_backend`.
+        slots, threads, gpus, per_gpu: see `make_backend`.
         cluster: the cluster file that the user named, or None.
         fail_fast: stop the others when a run fails.
         allow_numerics: names of `numerics` that may differ at a resume.
@@ -20,6 +20,8 @@ class Launch:
     backend: str = "local"
     slots: int | None = None
     threads: int = 1
+    gpus: str | None = None
+    per_gpu: int | None = None
     cluster: str | None = None
     fail_fast: bool = False
     allow_numerics: tuple[str, ...] = ()
@@ -38,5 +40,10 @@ class Launch:
             for name, given in (("slots", self.slots is not None), ("fail-fast", self.fail_fast)):
                 if given:
                     raise ConfigError((name,), "is not for --backend slurm, which runs by itself")
-            if self.threads != 1:
-                raise ConfigError(("threads",), "stands in the cluster file with --backend slurm")
+            for name, given in (
+                ("threads", self.threads != 1),
+                ("gpus", self.gpus is not None),
+                ("per-gpu", self.per_gpu is not None),
+            ):
+                if given:
+                    raise ConfigError((name,), "stands in the cluster file with --backend slurm")

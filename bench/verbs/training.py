@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from bench.backends import make_backend
 from bench.execute import execute
 from bench.grid import Sweep
+from bench.limits import crowded
 from bench.progress import make_display
 from bench.store import STATES, Planned, Store
 from bench.submissions import announced
@@ -15,7 +16,7 @@ from bench.verbs.launch import Launch
 from bench.verbs.needs import have_weights, read_data
 from bench.verbs.planning import as_json, planned_for, show_remarks, totals
 from bench.verbs.request import Request
-from bench.verbs.show import runs, say, show_json, tally
+from bench.verbs.show import note, runs, say, show_json, tally
 from bench.verbs.submitting import submit
 
 
@@ -58,14 +59,18 @@ def _train(
         launch.backend,
         slots=launch.slots,
         threads=launch.threads,
+        gpus=launch.gpus,
+        per_gpu=launch.per_gpu,
         allow_numerics=launch.allow_numerics,
         between=display.tick,
     )
+    wanted = [item.spec.run_id for item in planned if item.action in ("run", "resume")]
+    if wanted and (remark := crowded(chosen.slots, launch.threads)):
+        note(f"note: {remark}")
     store.freeze(planned, sweep.question, sweep.text)
     if not request.as_json:
         say(totals(sweep, planned))
     began = time.monotonic()
-    wanted = [item.spec.run_id for item in planned if item.action in ("run", "resume")]
     with announced(store.folder, wanted):
         outcome = execute(planned, chosen, display, fail_fast=launch.fail_fast)
     seconds = time.monotonic() - began
@@ -86,6 +91,10 @@ def _train(
     told = [run_id for run_id in failed if folders[run_id].is_dir()]
     if told:
         say(f"why: {request.logs_command(told[0])}")
+    for other, count in outcome.elsewhere.items():
+        say(f"{runs(count)} still being trained by {other}")
     once_more = outcome.interrupted or outcome.exit_code != 0
-    say(f"next: {request.command('run' if once_more else 'report')}")
+    theirs = set(outcome.states.values()) & {"running", "queued"}
+    verb = "run" if once_more else "status" if theirs else "report"
+    say(f"next: {request.command(verb)}")
     return outcome.exit_code

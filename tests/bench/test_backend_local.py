@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -222,6 +223,69 @@ def test_the_longest_runs_begin_first(tmp_path: Path) -> None:
     backend.submit(items)
     assert [item.spec.config.steps for item in backend._queue] == [10, 30, 10]
     assert backend._queue[0].spec.recipe == "wgan_gp"
+
+
+def test_among_equals_the_labels_take_turns_seed_by_seed(tmp_path: Path) -> None:
+    """So that what is finished, whenever a sweep is stopped, can be compared in pairs."""
+    lrs = (1e-3, 2e-3, 3e-3)
+    specs = [
+        tiny(label=f"{lr}", seed=seed, optimizer={"adam": {"lr": lr}}, steps=steps)
+        for steps in (10, 30)
+        for lr in lrs
+        for seed in range(3)
+    ]
+    backend = Local(slots=1)
+    items = planned(tmp_path, *specs)
+    backend.submit(items[9:])
+    backend.submit(items[:9])
+    order = [(item.spec.config.steps, item.spec.config.seed) for item in backend._queue]
+    assert order == [(steps, seed) for steps in (30, 10) for seed in range(3) for _ in lrs]
+    labels = [item.spec.label for item in backend._queue]
+    assert labels == [f"{lr}" for lr in lrs] * 6
+
+
+@pytest.mark.parametrize("state", ["done", "diverged", "failed"])
+def test_a_run_that_another_runner_has_ended_meanwhile_is_not_trained_again(
+    tmp_path: Path, local: Local, state: str
+) -> None:
+    ours, theirs = planned(tmp_path, tiny(seed=1), tiny(seed=2))
+    (theirs.folder / "train.jsonl").write_text("")
+    RunFolder(theirs.folder).finish(theirs.spec.run_id, state, reason="", step=7)
+    outcome, printed = run_all([ours, theirs], local)
+    assert outcome.states == {ours.spec.run_id: "done", theirs.spec.run_id: state}
+    assert outcome.reasons[theirs.spec.run_id] == "trained by another runner"
+    assert not (theirs.folder / "log.txt").exists()
+    assert f"{state}: gan seed 2: trained by another runner" in printed
+    # Only whoever plans after the failure tries it again.
+    outcome, _ = run_all(Store(tmp_path, "s").plan([theirs.spec]), Local(slots=1))
+    assert outcome.states == {theirs.spec.run_id: "done" if state == "failed" else state}
+
+
+def test_a_run_that_another_runner_has_begun_meanwhile_is_left_to_it(
+    tmp_path: Path, local: Local
+) -> None:
+    items = planned(tmp_path, *(tiny(seed=seed) for seed in range(3)))
+    with lease.take_lease(items[0].folder), lease.take_lease(items[1].folder):
+        outcome, printed = run_all(items, local)
+    whose = lease.this_process()
+    other = f"process {whose['pid']} on {whose['host']}"
+    assert [outcome.states[item.spec.run_id] for item in items] == ["running", "running", "done"]
+    assert outcome.exit_code == 0
+    assert outcome.elsewhere == {other: 2}
+    assert printed.count(f"2 runs are being trained by {other}; left to it") == 1
+    assert "[1/3] done: gan seed 2" in printed
+    assert not (items[0].folder / "log.txt").exists()
+
+
+def test_taking_back_ten_thousand_waiting_runs_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.backends.local.found_state", lambda _: ("pending", ""))
+    names = [f"{number:012x}" for number in range(10_000)]
+    backend = Local(slots=1)
+    backend._queue = [SimpleNamespace(spec=SimpleNamespace(run_id=name)) for name in names]
+    began = time.process_time()
+    backend.cancel(names)
+    assert time.process_time() - began < 1.0
+    assert not backend.busy()
 
 
 def test_a_run_left_by_a_dead_host_is_taken_over(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,34 @@ def test_a_terminal_shows_a_row_per_running_run(tmp_path: Path) -> None:
     assert "failed: gan seed 0 (0 s): out of [memory]" in stream.getvalue()
     display.stop()
     display.stop()
+
+
+def test_a_terminal_is_drawn_a_few_times_a_second_however_quickly_runs_end(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    display = LiveDisplay(Console(file=stream, force_terminal=True, width=110))
+    items = planned(tmp_path, 200)
+    display.start(items, 1)
+    began = time.monotonic()
+    for item in items:
+        display.running(item.spec.run_id)
+        display.tick()
+        display.finished(item.spec.run_id, "done", "")
+        display.tick()
+    seconds = time.monotonic() - began
+    assert stream.getvalue().count("finished") <= 2 + 5 * seconds
+    display.stop()
+    ended = [line for line in stream.getvalue().splitlines() if "done: gan seed" in line]
+    assert len(ended) == 200
+
+
+def test_runs_that_others_train_are_counted_apart(tmp_path: Path) -> None:
+    tracker = Tracker(planned(tmp_path), slots=1)
+    ours, theirs, _ = tracker.items
+    tracker.begin(ours)
+    tracker.begin(theirs)
+    tracker.leave(theirs)
+    assert summary(tracker) == "0/3 finished, 1 running, 1 elsewhere"
+    assert [figure.seed for figure in tracker.running()] == [0]
 
 
 def test_off_a_terminal_the_display_is_plain() -> None:

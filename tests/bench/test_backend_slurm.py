@@ -6,6 +6,7 @@ taken for an end.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 from fake_slurm import FakeSlurm, fake_slurm
 from tiny_runs import frozen, state_of, tiny
 
+from bench.backends import slurm as slurm_backend
 from bench.backends.base import mark
 from bench.backends.slurm import Slurm, parameters
 from bench.backends.slurm_states import Answer, SlurmError, ask, expand
@@ -447,3 +449,15 @@ def test_a_submission_is_closed_when_nobody_needs_it(tmp_path: Path, slurm: Fake
     with announced(store.folder, ["x"]):
         (living,) = set((store.folder / "submissions").iterdir()) - {*wanted}
         assert living not in closed_submissions(store.folder, store.finished())
+
+
+def test_jobs_that_cannot_be_written_down_are_taken_back(
+    tmp_path: Path, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(slurm_backend, "with_jobs", full)
+    with pytest.raises(OSError, match="No space left"):
+        submitted(tmp_path / "results", SPECS[:2])
+    assert slurm.calls("scancel") == ["12_0 12_1"]

@@ -126,6 +126,25 @@ def test_a_cancelled_run_whose_job_starts_all_the_same_is_not_trained(
     assert not list(here.glob("results/s/*/env.json"))
 
 
+def test_runs_of_a_cluster_that_is_gone_are_freed_by_cancelling_them(
+    here: Path, slurm: FakeSlurm
+) -> None:
+    (here / "s.yaml").write_text(SWEEP.replace("STEPS", "20"))
+    ask("run", "s.yaml", "--backend", "slurm")
+    for program in ("squeue", "sacct", "scancel"):
+        slurm.is_down(program, "no such cluster")
+    assert set(state_by_seed().values()) == {"queued"}
+    ask("run", "s.yaml", "--backend", "inline")
+    assert set(state_by_seed().values()) == {"queued"}
+    ask("cancel", "s.yaml")
+    ask("retry", "s.yaml", "--backend", "inline", "--only", "seed=0")
+    (here / "results/s/submissions").joinpath("x-y").mkdir()  # being made
+    assert state_by_seed() == {0: "done", 1: "cancelled", 2: "cancelled"}
+    for folder in here.glob("results/s/*--*"):
+        (folder / "state.json").unlink()  # as when taken up again, and interrupted
+    assert "queued" not in state_by_seed().values()
+
+
 def test_retry_takes_up_what_failed_and_leaves_what_diverged(here: Path) -> None:
     (here / "s.yaml").write_text(SWEEP.replace("STEPS", "20").replace("gan,", "[gan, wgan],"))
     ask("run", "s.yaml", "--backend", "inline", "--only", "recipe=gan")

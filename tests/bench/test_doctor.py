@@ -103,22 +103,6 @@ def test_little_memory_is_a_warning(monkeypatch):
     assert (check.state, check.found) == ("warn", "1.0 of 4.0 GB available")
 
 
-def test_a_containers_limit_is_read(tmp_path):
-    limits = tmp_path / "cpu.max"
-    assert machine.cpu_quota(tmp_path) is None
-    limits.write_text("150000 100000\n")
-    assert machine.cpu_quota(tmp_path) == 1.5
-    limits.write_text("max 100000\n")
-    assert machine.cpu_quota(tmp_path) is None
-    limits.unlink()
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("50000\n")
-    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert machine.cpu_quota(tmp_path) == 0.5
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
-    assert machine.cpu_quota(tmp_path) is None
-
-
 @pytest.mark.parametrize(
     ("variables", "state", "said"),
     [

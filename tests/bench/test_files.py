@@ -122,6 +122,25 @@ def test_reopening_cuts_to_what_was_recorded(tmp_path: Path) -> None:
     assert [row["step"] for row in read_rows(path)[0]] == [1, 3]
 
 
+def test_rows_are_synced_whenever_there_are_new_ones_and_only_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(files.os, "fsync", synced.append)
+    rows = RowFile(tmp_path / "rows.jsonl")
+    for new, syncs in (([], 0), ([{"step": 1}], 1), ([], 1), ([{"step": 2}, {"step": 3}], 2)):
+        rows.append(new)
+        rows.append([])
+        rows.sync()
+        rows.sync()
+        assert len(synced) == syncs
+    rows.close()
+    cut = RowFile(tmp_path / "rows.jsonl", size=12)
+    cut.sync()
+    assert len(synced) == 3
+    cut.close()
+
+
 def test_reopening_a_file_that_lost_rows_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"{}\n")

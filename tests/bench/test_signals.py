@@ -452,7 +452,7 @@ def test_a_run_that_still_starts_hears_its_signal_and_dies_of_none(
 def test_the_server_outlives_every_signal_that_is_sent_to_all(
     tmp_path: Path, local: Local, number: int
 ) -> None:
-    local._ensure_server()
+    local._processes._ensure_server()
     servers = [
         child
         for child in psutil.Process().children()

@@ -1,0 +1,124 @@
+"""What the two ways to give a run a process of its own have in common.
+
+`forked` serves cores and `fresh` GPUs; `local` decides which run gets one, and when.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from bench.limits import die_first
+from bench.stopping import held_back
+
+# What a run needs. None of it computes anything when imported.
+PRELOADED = (
+    "bench.worker",
+    "bench.evaluate.images",
+    "bench.evaluate.points",
+    "sklearn.datasets",
+    "bench.backends.preloading",
+)
+# What a process ends with that could not write into its run's folder, plus the error's number.
+UNWRITABLE = 64
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+class NotStarted(Exception):
+    """No process could be had for a run; says why."""
+
+
+class Terms(NamedTuple):
+    """What every run of a backend is trained with, beside its folder."""
+
+    device: str
+    threads: int
+    allow_numerics: tuple[str, ...]
+
+
+class Processes(Protocol):
+    """A way to start processes."""
+
+    def start(self, folder: Path, place: str) -> BaseProcess:
+        """A process that trains the run in `folder`, on the GPU `place` where there are any.
+
+        Raises:
+            NotStarted: even a second attempt failed.
+        """
+        ...
+
+    def prepare(self, waiting: int) -> None:
+        """Get ready for so many runs more; called often."""
+        ...
+
+    def lost(self, process: BaseProcess) -> bool:
+        """Whether nobody can say how this process, which is gone from here, has ended."""
+        ...
+
+    def close(self) -> None:
+        """Give back what was got ready."""
+        ...
+
+
+def train(folder: Path, terms: Terms) -> None:
+    """What a process does; the import is free there, and kept out of the runner."""
+    from bench import worker
+
+    die_first()
+    try:
+        worker.run(
+            [folder],
+            device=terms.device,
+            threads=terms.threads,
+            allow_numerics=terms.allow_numerics,
+            own_process=True,
+        )
+    except OSError as error:
+        why = worker.explain(error, folder)[0]
+        with contextlib.suppress(OSError):  # its log is where it cannot write
+            print(why, file=sys.stderr, flush=True)  # noqa: T201
+        sys.exit(UNWRITABLE + error.errno if error.errno else 1)
+
+
+@contextmanager
+def beginnings(threads: int, variables: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Processes that are started within it own `threads` threads, and hear no signal yet.
+
+    A terminal and a scheduler send theirs to all processes. Runs hear them once they can.
+
+    Args:
+        variables: more environment variables for them.
+    """
+    with held_back():
+        resource_tracker.ensure_running()  # when it starts, it lets INT and TERM through again
+    given = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | dict(variables or {})
+    with held_back(), _environment(given):
+        yield
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """These environment variables, for processes started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

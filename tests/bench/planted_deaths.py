@@ -1,0 +1,46 @@
+"""Runs that die in the middle of their training, each in its own way, named by its label."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from bench.backends import processes
+from bench.backends.processes import Terms
+from bench.session import Session
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _hog() -> None:
+    """Take memory until the system ends this process."""
+    held = []
+    while True:
+        held.append(b"x" * 50_000_000)
+
+
+DEATHS: dict[str, Callable[[], object]] = {
+    "segfault": lambda: ctypes.string_at(0),
+    "abort": os.abort,
+    "exit": lambda: os._exit(7),
+    "exit_255": lambda: os._exit(255),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "cuda": lambda: _raise(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")),
+    "cublas": lambda: _raise(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling")),
+    "hog": _hog,
+}
+
+
+def train(folder: Path, terms: Terms) -> None:
+    """What a process of a run does, in place of `processes.train`."""
+    death = DEATHS.get(folder.name.partition("-seed")[0])
+    if death is not None:
+        Session.go = lambda _: death()
+    processes.train(folder, terms)
