@@ -20,6 +20,7 @@ from bench.lease import Observer
 from bench.run_folder import FINAL_STATES, SPEC, STATES, RunFolder, Standing
 from bench.spec import RunSpec
 from bench.submissions import Entry
+from bench.unwritable import unwritable
 from wgan.components import ConfigError
 from wgan.config import COMPONENTS
 
@@ -411,7 +412,7 @@ def _word(value: Any) -> str:
 
 def _unwritable(folder: Path, error: OSError) -> StoreError:
     place = error.filename or folder
-    return StoreError(
-        f"results folder {str(folder)!r} cannot be written: {error.strerror} ({place}); choose "
-        f"another with --results, or free the disk or its permissions"
+    sentence = unwritable(error, folder) or (
+        f"{error.strerror} ({place}); choose another with --results, or see to its permissions"
     )
+    return StoreError(f"results folder {str(folder)!r} cannot be written: {sentence}")

@@ -62,7 +62,7 @@ class Inline:
                 between=self._between,
             )
         except OSError as error:
-            self._states[item.spec.run_id] = "failed", worker.explain(error)[0]
+            self._states[item.spec.run_id] = "failed", worker.explain(error, item.folder)[0]
         else:
             self._states[item.spec.run_id] = ended_state(item)
 

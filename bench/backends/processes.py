@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ PRELOADED = (
     "sklearn.datasets",
     "bench.backends.preloading",
 )
+# What a process ends with that could not write into its run's folder, plus the error's number.
+UNWRITABLE = 64
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -84,7 +87,10 @@ def train(folder: Path, terms: Terms) -> None:
             own_process=True,
         )
     except OSError as error:
-        sys.exit(worker.explain(error)[0])
+        why = worker.explain(error, folder)[0]
+        with contextlib.suppress(OSError):  # its log is where it cannot write
+            print(why, file=sys.stderr, flush=True)  # noqa: T201
+        sys.exit(UNWRITABLE + error.errno if error.errno else 1)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -199,7 +200,7 @@ def test_where_data_lies_is_no_part_of_a_protocol(tmp_path):
 
 
 def test_missing_data_ends_a_run_in_a_sentence():
-    assert explain(DataError("mnist: not found")) == ("mnist: not found", True)
+    assert explain(DataError("mnist: not found"), Path("r")) == ("mnist: not found", True)
 
 
 def test_points_on_a_line_are_drawn_too():
