@@ -34,7 +34,7 @@ def started(daemon: Daemon) -> psutil.Process:
 
 def test_a_daemon_is_no_child_of_its_starter_and_is_started_once(sleeper: Daemon) -> None:
     process = started(sleeper)
-    assert process.name() == "sleep"
+    until(lambda: process.name() == "sleep", 10, "the shell to become the daemon", pause=0.01)
     assert process.ppid() != os.getpid()
     assert started(sleeper) == process
 
