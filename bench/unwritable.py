@@ -7,6 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+import psutil
+
 _SILENT = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.ETIMEDOUT, errno.EHOSTDOWN)
 
 
@@ -47,10 +49,10 @@ def _place(error: OSError, folder: Path) -> Path:
 
 def _mount(folder: Path) -> Path:
     """Where the disk is mounted that holds the folder, or would."""
-    path = folder.absolute()
-    while not os.path.ismount(path) and path != path.parent:
-        path = path.parent
-    return path
+    # By the system's list: a folder mounted from the same disk looks like no mount otherwise.
+    mounts = {Path(disk.mountpoint) for disk in psutil.disk_partitions(all=True)}
+    path = Path(os.path.realpath(folder))
+    return next((above for above in (path, *path.parents) if above in mounts), Path(path.anchor))
 
 
 def _room(folder: Path) -> str:

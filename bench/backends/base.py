@@ -98,7 +98,7 @@ def taken_elsewhere(item: Planned) -> State | None:
 def ended_state(item: Planned) -> State:
     """The state of a run whose training here has ended."""
     if not item.folder.is_dir():
-        return "failed", f"its folder {item.folder} was removed while it was being trained"
+        return "failed", f"its folder {item.folder} was removed; run again to train it anew"
     return found_state(item)
 
 

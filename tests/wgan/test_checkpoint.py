@@ -260,6 +260,12 @@ def test_a_full_disk_leaves_the_old_file(config, state, path, monkeypatch):
     assert [entry.name for entry in path.parent.iterdir()] == ["checkpoint.pt"]
 
 
+def test_a_removed_run_folder_does_not_come_back_as_its_checkpoint(state, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        save(tmp_path / "removed" / "checkpoints" / "step-00000003.ckpt", state, {})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_write_that_breaks_off_leaves_the_old_file(config, state, path):
     """The kernel itself ends the write in the middle of the file."""
     before = path.read_bytes()
