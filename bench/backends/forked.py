@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.backends.processes import PRELOADED, NotStarted, Terms, beginnings, train
+from bench.backends.processes import NotStarted, Terms, beginnings, modules_for, train
 
 SERVER_KILLED = "the process that starts runs was killed"
 _UNKNOWN = 255  # what multiprocessing reports of a process whose server is gone
@@ -23,6 +23,7 @@ class Forked:
     """A process per run, forked from one server."""
 
     def __init__(self, terms: Terms) -> None:
+        self.modules = modules_for(())
         self._terms = terms
         self._context = multiprocessing.get_context("forkserver")
         self._servers: dict[BaseProcess, int | None] = {}
@@ -46,7 +47,7 @@ class Forked:
     def _ensure_server(self) -> None:
         """Start the server if it is not there; it and its children own threads, not the cores."""
         with beginnings(self._terms.threads):
-            self._context.set_forkserver_preload(list(PRELOADED))
+            self._context.set_forkserver_preload(list(self.modules))
             forkserver.ensure_running()
 
     def prepare(self, waiting: int) -> None:

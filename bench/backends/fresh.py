@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from bench.backends.gpus import VISIBLE
-from bench.backends.processes import PRELOADED, NotStarted, Terms, beginnings, train
+from bench.backends.processes import NotStarted, Terms, beginnings, modules_for, train
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Fresh:
     """
 
     def __init__(self, terms: Terms, gpus: Sequence[str], per_gpu: int) -> None:
+        self.modules = modules_for(())
         self._terms = terms
         self._per_gpu = per_gpu
         self._context = multiprocessing.get_context("spawn")
@@ -100,7 +101,10 @@ class Fresh:
     def _begin(self, gpu: str) -> _Fresh:
         here, there = self._context.Pipe()
         process = self._context.Process(
-            target=_wait_and_train, args=(there, self._terms), name=f"GPU {gpu}", daemon=True
+            target=_wait_and_train,
+            args=(there, self._terms, self.modules),
+            name=f"GPU {gpu}",
+            daemon=True,
         )
         with beginnings(self._terms.threads, {VISIBLE: gpu}):
             process.start()
@@ -108,11 +112,11 @@ class Fresh:
         return _Fresh(process, here)
 
 
-def _wait_and_train(pipe: Connection, terms: Terms) -> None:
+def _wait_and_train(pipe: Connection, terms: Terms, modules: Sequence[str]) -> None:
     """Load, wait for the folder of a run, train it; ends with the process that began this one."""
     problem: Exception | None = None
     try:
-        for name in PRELOADED:
+        for name in modules:
             import_module(name)
     except Exception as error:  # told in the log of the run that it keeps from being trained
         problem = error

@@ -26,7 +26,7 @@ from bench.backends.base import (
 from bench.backends.deaths import bury
 from bench.backends.forked import SERVER_KILLED, Forked
 from bench.backends.fresh import Fresh
-from bench.backends.processes import NotStarted, Processes, Terms
+from bench.backends.processes import NotStarted, Processes, Terms, modules_for
 from bench.limits import oom_kills, usable_cores
 from bench.stopping import GRACE_SECONDS, SAVE_SIGNAL
 from bench.store import FINAL_STATES, Planned
@@ -81,6 +81,7 @@ class Local:
         """Queue the runs, each in its turn."""
         self._queue += runs
         self._queue.sort(key=turn)
+        self._processes.modules = modules_for(self._queue)
         self._states.update({item.spec.run_id: ("queued", "") for item in runs})
 
     def states(self) -> dict[str, State]:

@@ -13,7 +13,7 @@ import bench.backends.forked
 import bench.cli  # noqa: F401 - every process imports the runner's main module again
 from bench.environment import warm_up
 
-PIL.Image.init()
+PIL.Image.preinit()
 warm_up()
 # Nothing that stands now is collected in the forks: looking through it would copy its memory.
 gc.collect()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
@@ -17,15 +17,17 @@ from typing import NamedTuple, Protocol
 
 from bench.limits import die_first
 from bench.stopping import held_back
+from bench.store import Planned
 
-# What a run needs. None of it computes anything when imported.
-PRELOADED = (
+# What runs need. None of it computes anything when imported.
+_LOADED_FIRST = (
     "bench.worker",
-    "bench.evaluate.images",
     "bench.evaluate.points",
-    "sklearn.datasets",
-    "bench.backends.preloading",
+    "torch._dynamo",  # by any optimizer's first step, which takes a second
+    "torch.utils.serialization.config",  # by the first checkpoint
 )
+_LOADED_FOR_IMAGES = ("bench.evaluate.images", "sklearn.datasets.data", "safetensors.torch")
+_LOADED_LAST = ("bench.backends.preloading",)
 # What a process ends with that could not write into its run's folder, plus the error's number.
 UNWRITABLE = 64
 _THREAD_VARIABLES = (
@@ -49,8 +51,19 @@ class Terms(NamedTuple):
     allow_numerics: tuple[str, ...]
 
 
+def modules_for(runs: Sequence[Planned]) -> tuple[str, ...]:
+    """What processes load ahead for these runs; images take another second and 130 MB."""
+    images = any(len(item.spec.config.dataset.shape) == 3 for item in runs)
+    return (*_LOADED_FIRST, *(_LOADED_FOR_IMAGES if images else ()), *_LOADED_LAST)
+
+
 class Processes(Protocol):
-    """A way to start processes."""
+    """A way to start processes.
+
+    `modules` is what those that are begun from now on load ahead.
+    """
+
+    modules: tuple[str, ...]
 
     def start(self, folder: Path, place: str) -> BaseProcess:
         """A process that trains the run in `folder`, on the GPU `place` where there are any.

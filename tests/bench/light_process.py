@@ -6,7 +6,7 @@ import signal
 import time
 
 
-def serve(pipe, terms):
+def serve(pipe, terms, modules):
     """Wait for a folder, and write there what this process sees."""
     seen = {
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
@@ -22,7 +22,11 @@ def serve(pipe, terms):
     (folder / "seen.json").write_text(json.dumps(seen))
 
 
-def serve_slowly(pipe, terms):
+def serve_slowly(pipe, terms, modules):
     """The same, after a while of loading."""
     time.sleep(1.0)
-    serve(pipe, terms)
+    serve(pipe, terms, modules)
+
+
+def nothing(folder, terms):
+    """A run of no work at all: what is left is what its process costs."""

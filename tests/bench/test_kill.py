@@ -31,14 +31,13 @@ RUNNER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from bench.backends import Local, forked
+from bench.backends import Local
 from bench.execute import execute
 from bench.progress import PlainDisplay
 from bench.store import Store
 from test_kill import SWEEP
 
 if __name__ == "__main__":
-    forked.PRELOADED = ["bench.worker", "bench.evaluate.points"]  # no images here
     plan = Store(Path(sys.argv[1]), "s").plan(SWEEP)
     sys.exit(execute(plan, Local(slots=2), PlainDisplay(sys.stderr)).exit_code)
 """
