@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import socket
 import time
 from collections.abc import Sequence
@@ -11,7 +12,6 @@ from pathlib import Path
 
 from bench.backends.base import mark
 from bench.backends.slurm_states import SlurmError, cancel_jobs
-from bench.files import write_json
 from bench.grid import load
 from bench.lease import LeaseHeld
 from bench.queues import Queue, waiting_jobs
@@ -92,7 +92,8 @@ def _take_back(item: Planned) -> bool:
             pass  # it has begun meanwhile
         else:
             return True
-    write_json(folder.cancel_request, {"who": who, "at": time.time()})
+    # Not by a temporary file: a run that begins just now removes those. That it is there is enough.
+    folder.cancel_request.write_text(json.dumps({"who": who, "at": time.time()}), encoding="utf-8")
     return False
 
 

@@ -15,7 +15,8 @@ from fake_slurm import FakeSlurm, fake_slurm
 from tiny_runs import state_of
 
 from bench.cli import main
-from bench.lease import owner_of
+from bench.lease import owner_of, take_lease
+from bench.verbs import cancel
 
 ROOT = Path(__file__).parents[2]
 SWEEP = """
@@ -58,7 +59,7 @@ def test_what_runs_saves_and_what_waits_is_never_begun(here: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while "running" not in (now := state_by_seed()).values():
         assert time.monotonic() < end
     assert sorted(now.values()) == ["queued", "queued", "running"]
@@ -86,6 +87,29 @@ def test_what_runs_saves_and_what_waits_is_never_begun(here: Path) -> None:
     plan = json.loads(ask("plan", "s.yaml", "--json").stdout)["runs"][going]
     assert plan["action"] == "resume"
     assert plan["step"] == state_of(folder)["step"]
+
+
+def test_a_run_that_begins_just_now_leaves_the_wish_that_it_be_cancelled(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It removes what killed writers left behind; the wish is not to be taken for that."""
+    monkeypatch.setattr(cancel, "_PATIENCE_SECONDS", 0.0)
+    ask("run", "s.yaml", "--backend", "inline", "--set", "steps=1", "--only", "seed=0")
+    (folder,) = here.glob("results/s/*--*")
+    (folder / "state.json").unlink()
+    written: list[Path] = []
+    replace = Path.replace
+
+    def note(path: Path, target: Path) -> Path:
+        written.append(path)
+        return replace(path, target)
+
+    with take_lease(folder):
+        monkeypatch.setattr(Path, "replace", note)
+        said = ask("cancel", "s.yaml", "--set", "steps=1", "--only", "seed=0").output
+    assert "still saving" in said
+    assert (folder / "cancel.json").exists()
+    assert written == []
 
 
 def test_with_nothing_waiting_cancel_says_so(here: Path) -> None:
