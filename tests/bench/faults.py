@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,15 @@ from bench.store import Planned, Store
 SWEEP = """
 name: s
 base: {dataset: ring8, network: {mlp: {width: 8}}, batch_size: 8, noise_size: 4, steps: 24}
-grid: {recipe: [wgan_gp, gan, sngan], seed: 0}
+grid: {recipe: [wgan_gp, gan], seed: 0}
 evaluate: {every: 12, samples: 32}
 record: {log_every: 2, checkpoint_seconds: 0}
 """
+
+
+def usually(usual: Collection[Any], rarely: Iterable[Any]) -> list[Any]:
+    """Parameters of a test: some each time, the others among the slow ones."""
+    return [*usual, *(pytest.param(each, marks=pytest.mark.slow) for each in rarely)]
 
 
 class Commands:

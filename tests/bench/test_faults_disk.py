@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import SWEEP, Commands, Disk, assert_true, assert_whole, small_disk, trained
+from faults import SWEEP, Commands, Disk, assert_true, assert_whole, small_disk, trained, usually
 
 from bench import lease, session, worker
 from bench.files import read_rows
 from bench.run_folder import RunFolder
 from wgan import checkpoint
 
-ROOMY, SMALL = 8_000, 400  # KB; the sweep takes some 300
+ROOMY, SMALL = 8_000, 300  # KB; the sweep takes some 250
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +72,10 @@ MOMENTS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "checkpoint": (checkpoint, "save", lambda path, state, extra: state.step == 14),
     "last word": (RunFolder, "finish", always),
 }
+USUAL = {"heartbeat", "rows", "checkpoint", "last word"}
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", usually(sorted(USUAL), sorted(MOMENTS.keys() - USUAL)))
 def test_a_disk_that_is_full_at_some_moment_is_named_and_nothing_is_lost(
     commands: Commands,
     whole: Commands,
@@ -87,7 +88,7 @@ def test_a_disk_that_is_full_at_some_moment_is_named_and_nothing_is_lost(
         run = commands.run()
     assert run.exit_code == 1, run.output
     told = [line for line in run.output.splitlines() if "failed: " in line]
-    assert len(told) == 3
+    assert len(told) == 2
     for line, item in zip(told, commands.plan(), strict=True):
         assert f"the disk of {item.folder} (mounted at {disk.path}) is full" in line
         assert "free some room there and run again" in line
@@ -100,7 +101,7 @@ def test_a_disk_that_is_full_at_some_moment_is_named_and_nothing_is_lost(
     assert_whole(commands, whole)
 
 
-@pytest.mark.parametrize("moment", ["lease", "rows", "checkpoint", "last word"])
+@pytest.mark.parametrize("moment", usually(["checkpoint"], ["lease", "rows", "last word"]))
 def test_the_others_go_on_where_there_is_room_again(
     commands: Commands,
     whole: Commands,
@@ -123,7 +124,7 @@ def test_the_others_go_on_where_there_is_room_again(
         patch.setattr(worker, "run", run)
         fill_before(patch, disk, owner, name, lambda *given: len(seen) == 1 and turn(*given))
         assert commands.run().exit_code == 1
-    assert commands.states()[1:] == ["done", "done"]
+    assert commands.states()[1:] == ["done"]
     assert_true(commands, whole)
 
     kept = [(item.folder / "state.json").stat().st_mtime_ns for item in commands.plan()[1:]]
@@ -163,7 +164,7 @@ def assert_rows_are_whole(paths: list[Path]) -> None:
         assert note is None or "torn last line" in note
 
 
-@pytest.mark.parametrize("kilobytes", [4, 12, 16])
+@pytest.mark.parametrize("kilobytes", usually([12], [4, 8]))
 def test_a_disk_too_small_for_the_plan_is_said_before_anything_is_trained(
     commands: Commands, whole: Commands, disk: Disk, kilobytes: int
 ) -> None:
@@ -182,7 +183,7 @@ def test_a_disk_too_small_for_the_plan_is_said_before_anything_is_trained(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kilobytes", range(28, SMALL, 12))
+@pytest.mark.parametrize("kilobytes", range(24, SMALL, 12))
 def test_whatever_the_size_of_the_disk_nothing_is_lost(
     commands: Commands, whole: Commands, disk: Disk, kilobytes: int
 ) -> None:
@@ -191,8 +192,8 @@ def test_whatever_the_size_of_the_disk_nothing_is_lost(
     assert run.exit_code in (0, 1), run.output
     assert_true(commands, whole)
     done = commands.states().count("done")
-    assert (done == 3) == (run.exit_code == 0)
-    assert run.output.count("is full") == 3 - done
+    assert (done == 2) == (run.exit_code == 0)
+    assert run.output.count("is full") == 2 - done
     for verb in ("plan", "status"):
         assert commands(verb).exit_code == 0
     assert commands("collect").exit_code in (0, 2)
@@ -212,7 +213,7 @@ def test_runs_in_processes_of_their_own_name_the_full_disk_too(
     assert run.exit_code == 1, run.output
     assert_true(commands, whole)
     done = commands.states().count("done")
-    assert run.output.count("is full") == 3 - done
+    assert run.output.count("is full") == 2 - done
     assert "Traceback" not in run.output
 
     disk.resize(ROOMY)

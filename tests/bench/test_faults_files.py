@@ -8,7 +8,6 @@ import json
 import os
 import pickle
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from faults import SWEEP, Commands, Disk, assert_true, assert_whole, mount, small_disk, trained
+from faults import (
+    SWEEP,
+    Commands,
+    Disk,
+    assert_true,
+    assert_whole,
+    mount,
+    small_disk,
+    trained,
+    usually,
+)
 from test_backend_local import wait_for
 from tiny_runs import rows_of
 
@@ -34,20 +43,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Commands:
 
 @pytest.fixture(scope="module")
 def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results folder with the first run stopped at step 15, the others not begun."""
+    """A results folder with the first run stopped at step 15, the other done."""
     home = tmp_path_factory.mktemp("halfway")
     commands = Commands(home, home / "results")
     honest = session.Session._wants_a_pause
 
     def wants(this: session.Session) -> bool:
-        if this.state.step == 15:
-            os.kill(os.getpid(), signal.SIGTERM)
+        if this.state.step == 15 and this.spec.recipe == "wgan_gp":
+            this.stop.ask("a test")
         return honest(this)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session.Session, "_wants_a_pause", wants)
-        assert commands.run().exit_code == 130
-    assert commands.states() == ["interrupted", "pending", "pending"]
+        assert commands.run().exit_code == 1
+    assert commands.states() == ["interrupted", "done"]
     return commands.results
 
 
@@ -92,7 +101,7 @@ def scores(folder: RunFolder) -> Path:
     return next(folder.path.glob("eval-*.jsonl"))
 
 
-@pytest.mark.parametrize("which", ["train", "eval"])
+@pytest.mark.parametrize("which", usually(["eval"], ["train"]))
 def test_a_finished_run_whose_rows_were_cut_is_trained_again(
     finished: Commands, whole: Commands, which: str
 ) -> None:
@@ -103,7 +112,7 @@ def test_a_finished_run_whose_rows_were_cut_is_trained_again(
     assert (plan["state"], plan["action"]) == ("interrupted", "resume")
     assert named in plan["reason"]
     assert {other["action"] for other in others} == {"keep"}
-    assert finished.states() == ["interrupted", "done", "done"]
+    assert finished.states() == ["interrupted", "done"]
     collected = finished("collect")
     assert collected.exit_code == 0
     assert named in flat(collected.output)
@@ -133,7 +142,7 @@ def test_a_damaged_line_of_a_finished_run_is_named_with_what_helps(
     assert "unreadable" not in finished("collect").output
 
 
-@pytest.mark.parametrize("damage", [cut, tear_inside])
+@pytest.mark.parametrize("damage", usually([tear_inside], [cut]))
 def test_rows_damaged_before_the_checkpoint_are_made_again(
     stopped: Commands, whole: Commands, damage: Callable[[Path], None]
 ) -> None:
@@ -171,20 +180,20 @@ def sealed(payload: bytes) -> bytes:
     return checkpoint._MAGIC + digest + b"\n" + payload
 
 
-@pytest.mark.parametrize(
-    ("damage", "named"),
-    [
-        (lambda content: content[: len(content) // 2], "torn or altered"),
-        (lambda content: content[:-1], "torn or altered"),
-        (lambda content: b"", "not a checkpoint of wgan-bench"),
-        (lambda content: b"\x89PNG\r\n", "not a checkpoint of wgan-bench"),
-        (lambda content: sealed(b"rubbish"), "refused"),
-    ],
-    ids=["half", "a byte short", "empty", "foreign", "sealed rubbish"],
-)
+DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "half": (lambda content: content[: len(content) // 2], "torn or altered"),
+    "a byte short": (lambda content: content[:-1], "torn or altered"),
+    "empty": (lambda content: b"", "not a checkpoint of wgan-bench"),
+    "foreign": (lambda content: b"\x89PNG\r\n", "not a checkpoint of wgan-bench"),
+    "sealed rubbish": (lambda content: sealed(b"rubbish"), "refused"),
+}
+
+
+@pytest.mark.parametrize("kind", usually(["half"], [*DAMAGES][1:]))
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    stopped: Commands, whole: Commands, damage: Callable[[bytes], bytes], named: str
+    stopped: Commands, whole: Commands, kind: str
 ) -> None:
+    damage, named = DAMAGES[kind]
     folder = first(stopped)
     newest, before = folder.checkpoints()
     newest.write_bytes(damage(newest.read_bytes()))
@@ -216,7 +225,7 @@ def hostile_files(marker: Path) -> Iterator[bytes]:
         yield buffer.getvalue()
 
 
-@pytest.mark.parametrize("kind", range(3))
+@pytest.mark.parametrize("kind", usually([1], [0, 2]))
 def test_a_hostile_checkpoint_is_refused_and_nothing_is_executed(
     stopped: Commands, whole: Commands, tmp_path: Path, kind: int
 ) -> None:
@@ -264,10 +273,10 @@ def test_copies_that_other_tools_leave_are_no_checkpoints(
 # state.json and its neighbours
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b'{"state": "do', b"[]", b'{"state": "done"}', b"\xff\xfe\0", b'{"format": 1}'],
-)
+FOREIGN = [b"[]", b'{"state": "done"}', b"\xff\xfe\0", b'{"format": 1}', b'{"state": "do']
+
+
+@pytest.mark.parametrize("content", usually([b""], FOREIGN))
 def test_an_empty_or_foreign_state_is_named_and_recovered(
     finished: Commands, whole: Commands, content: bytes
 ) -> None:
@@ -276,7 +285,7 @@ def test_an_empty_or_foreign_state_is_named_and_recovered(
     (plan, *_) = finished.json("plan")["runs"]
     assert (plan["state"], plan["action"]) == ("interrupted", "resume")
     assert str(folder.state) in plan["reason"]
-    assert finished.states() == ["interrupted", "done", "done"]
+    assert finished.states() == ["interrupted", "done"]
     assert str(folder.state) in flat(finished("collect").output)
     run = finished.run()
     assert run.exit_code == 0
@@ -288,15 +297,15 @@ def test_an_empty_or_foreign_state_is_named_and_recovered(
 def test_the_state_of_another_run_is_named_and_recovered(
     finished: Commands, whole: Commands
 ) -> None:
-    one, other, _ = finished.plan()
+    one, other = finished.plan()
     shutil.copy(other.folder / "state.json", one.folder / "state.json")
-    assert finished.states() == ["interrupted", "done", "done"]
+    assert finished.states() == ["interrupted", "done"]
     assert f"is of the run '{other.spec.run_id}'" in flat(finished("plan").output)
     assert finished.run().exit_code == 0
     assert_whole(finished, whole)
 
 
-@pytest.mark.parametrize("name", ["env.json", "sweep.json", "protocol", "owner"])
+@pytest.mark.parametrize("name", usually(["owner"], ["env.json", "sweep.json", "protocol"]))
 def test_other_damaged_files_lose_no_run(finished: Commands, whole: Commands, name: str) -> None:
     folder = first(finished)
     path = {
@@ -309,7 +318,7 @@ def test_other_damaged_files_lose_no_run(finished: Commands, whole: Commands, na
     path.write_bytes(b"{torn")
     for verb in ("plan", "status", "collect"):
         assert finished(verb).exit_code == 0
-    assert finished.states() == ["done", "done", "done"]
+    assert finished.states() == ["done", "done"]
     assert finished.run().exit_code == 0
     assert_whole(finished, whole)
 
@@ -332,13 +341,13 @@ def test_a_read_only_disk_is_named_before_anything_is_trained(
     assert run.exit_code == 2
     assert "cannot be written: the disk of" in run.output
     assert f"(mounted at {disk.path}) is read-only" in run.output
-    assert commands.states() == ["pending"] * 3
+    assert commands.states() == ["pending"] * 2
     disk.read_only(False)
     assert commands.run().exit_code == 0
 
     disk.read_only(True)
     # What stands can be looked at, and there is nothing left to train.
-    assert commands.states() == ["done"] * 3
+    assert commands.states() == ["done"] * 2
     assert commands("plan").exit_code == 0
     collected = commands("collect")
     assert collected.exit_code == 2
@@ -390,7 +399,7 @@ def test_a_folder_that_becomes_read_only_is_named_and_the_others_go_on(
     folder = first(commands).path
     assert run.exit_code == 1
     assert f"the disk of {folder} (mounted at {folder}) is read-only" in run.output
-    assert commands.states()[1:] == ["done", "done"]
+    assert commands.states()[1:] == ["done"]
     assert not (folder / "state.json").exists()
     # Its lease could not be given back; it does not keep the run from being taken up.
     assert commands.states()[0] in ("interrupted", "running")
@@ -402,7 +411,7 @@ def test_a_folder_that_becomes_read_only_is_named_and_the_others_go_on(
     assert_whole(commands, whole)
 
 
-@pytest.mark.parametrize("what", ["run", "sweep", "results"])
+@pytest.mark.parametrize("what", usually(["run"], ["sweep", "results"]))
 def test_a_folder_removed_in_mid_run_is_named_and_the_others_go_on(
     tmp_path: Path, whole: Commands, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,9 +426,9 @@ def test_a_folder_removed_in_mid_run_is_named_and_the_others_go_on(
     assert run.exit_code == 1
     folder = first(commands).path
     assert f"its folder {folder} was removed; run again to train it anew" in run.output
-    lost = 1 if what == "run" else 3
+    lost = 1 if what == "run" else 2
     assert run.output.count("was removed; run again") == lost
-    assert commands.states() == ["pending"] * lost + ["done"] * (3 - lost)
+    assert commands.states() == ["pending"] * lost + ["done"] * (2 - lost)
     assert not folder.exists()  # nothing came back of it
     assert "another process" not in run.output
 
@@ -450,7 +459,7 @@ def test_runs_in_processes_of_their_own_do_not_bring_a_removed_folder_back(tmp_p
     assert "Traceback" not in said
     assert not folder.exists()
     commands.file.write_text(text)
-    assert commands.states() == ["pending", "done", "done"]
+    assert commands.states() == ["pending", "done"]
     assert {run["step"] for run in commands.json("plan")["runs"][1:]} == {600}
 
 
@@ -460,7 +469,7 @@ def test_runs_in_processes_of_their_own_do_not_bring_a_removed_folder_back(tmp_p
 EDITS: dict[str, tuple[Callable[[str], str], str, int]] = {
     "another configuration": (
         lambda text: text.replace("steps: 24", "steps: 25"),
-        "3 to run",
+        "2 to run",
         0,
     ),
     "another evaluation": (
@@ -472,7 +481,7 @@ EDITS: dict[str, tuple[Callable[[str], str], str, int]] = {
 }
 
 
-@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("edit", usually([*EDITS][1:2], [*EDITS][::2]))
 def test_a_sweep_file_edited_in_mid_run_changes_nothing_that_was_begun(
     tmp_path: Path, whole: Commands, edit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -293,6 +293,7 @@ def test_a_stop_during_an_evaluation_saves_at_once_and_the_evaluation_is_made_la
     assert pictures == [file.read_bytes() for file in RunFolder(whole).samples()]
 
 
+@pytest.mark.slow
 def test_a_due_evaluation_may_be_cut_short_again(
     tmp_path: Path, whole: Path, slow_evaluation: Slow
 ) -> None:
