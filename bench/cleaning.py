@@ -25,6 +25,7 @@ from bench.asides import (
     run_id_of,
 )
 from bench.lease import LeaseHeld, Observer, describe, take_lease
+from bench.queues import closed_submissions
 from bench.run_folder import FINAL_STATES, RunFolder
 from bench.store import Planned, Store
 
@@ -105,6 +106,9 @@ def removable(
             found += own
     if listed is not None:
         found += _beside(store.folder, kinds, observer)
+        if LEFTOVERS in kinds:
+            closed = closed_submissions(store.folder, store.finished())
+            found += [_measured(LEFTOVERS, path, [path]) for path in closed if _is_old(path)]
     return found, kept
 
 

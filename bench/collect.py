@@ -109,7 +109,9 @@ def read_run(
     training, torn = read_rows(folder.train_rows)
     record.evaluations, also_torn = read_rows(folder.eval_rows(protocol))
     record.profiles, torn_profiles = read_profiles(folder.profiles)
-    record.notes += [f"{folder.path}: {note}" for note in (torn, also_torn, torn_profiles) if note]
+    again = "; remove the folder and run again to make them anew" if standing.final else ""
+    torn_rows = (torn, also_torn, torn_profiles)
+    record.notes += [f"{folder.path}: {note}{again}" for note in torn_rows if note]
     if protocol:
         record.protocol = _object(folder.protocol(protocol), record.notes)
     record.curve = merge_rows(training, record.evaluations)

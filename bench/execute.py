@@ -39,11 +39,11 @@ class Outcome:
     def exit_code(self) -> int:
         """0: all done, or diverged, which is a result; 1: some are not; 130: the user stopped it.
 
-        Runs that another process is at are its business.
+        Runs that another process is at, or has in its queue, are its business.
         """
         if self.interrupted:
             return 130
-        return int(not set(self.states.values()) <= {"done", "diverged", "running"})
+        return int(not set(self.states.values()) <= {"done", "diverged", "running", "queued"})
 
     @property
     def elsewhere(self) -> Counter[str]:

@@ -140,6 +140,20 @@ class RowFile:
         self._file.close()
 
 
+def damaged_line(path: Path, size: int) -> str | None:
+    """Which line of the first `size` bytes is no JSON object, or None where all are."""
+    with path.open("rb") as file:
+        *lines, unfinished = file.read(size).split(b"\n")
+    for number, line in enumerate([*lines, *([unfinished] if unfinished else [])], start=1):
+        try:
+            damaged = line is unfinished or not isinstance(json.loads(line), dict)
+        except ValueError:
+            damaged = True
+        if damaged:
+            return f"line {number} is torn or damaged"
+    return None
+
+
 def read_rows(path: Path) -> tuple[list[Row], str | None]:
     """The rows of a file of JSON lines, and a note where a line was dropped; no file has no rows.
 

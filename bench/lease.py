@@ -160,7 +160,9 @@ class Lease:
             LeaseLost: somebody took the lease over, or the folder is gone.
         """
         if not self.is_held():
-            raise LeaseLost(f"{self.folder}: another process has taken this run over")
+            gone = not self.folder.is_dir()
+            why = "it was removed" if gone else "another process has taken this run over"
+            raise LeaseLost(f"{self.folder}: {why}")
 
     def beat(self) -> None:
         """Renew the heartbeat."""
@@ -230,7 +232,11 @@ def take_lease(folder: Path) -> Lease:
     finally:
         shutil.rmtree(prepared, ignore_errors=True)
     lease = Lease(folder, token)
-    lease.beat()
+    try:
+        lease.beat()
+    except OSError:
+        lease.release()  # the disk is full: it must not look alive for as long as this process
+        raise
     return lease
 
 

@@ -49,12 +49,12 @@ class Findings:
 
 
 def examine(
-    store: Store, specs: Sequence[RunSpec], listed: Collection[str], folders: Sequence[Path]
+    store: Store, ours: Sequence[Planned], listed: Collection[str], folders: Sequence[Path]
 ) -> Findings:
     """Look at everything in other results folders; nothing is changed.
 
     Args:
-        specs: the runs that are asked for.
+        ours: the plan of the runs that are asked for.
         listed: the ids of all runs of the sweep file.
         folders: results folders, or the folders of this sweep in them.
 
@@ -62,15 +62,16 @@ def examine(
         StoreError: a folder that holds no results of this sweep, or that cannot be read.
     """
     found = Findings()
-    best = {item.spec.run_id: item for item in store.plan(specs)}
-    ours = {run_id: item.folder for run_id, item in best.items()}
+    best = {item.spec.run_id: item for item in ours}
+    places = {run_id: item.folder for run_id, item in best.items()}
+    specs = [item.spec for item in ours]
     for folder in folders:
         source = _source(folder, store)
         for item in _theirs(source, specs, listed, found):
             run_id = item.spec.run_id
             try:
                 if _is_better(item, best[run_id], found):
-                    found.takes[run_id] = _take(item, store, ours[run_id])
+                    found.takes[run_id] = _take(item, store, places[run_id])
                     best[run_id] = item
             except OddFile as odd:
                 found.left[item.folder] = str(odd)

@@ -66,15 +66,43 @@ def read_queue(
         ask: answers for job numbers; by default SLURM does.
     """
     submissions, remarks = read_submissions(sweep_folder)
-    newest: dict[str, tuple[Submission, int]] = {}
-    for submission in submissions:
-        for task, run_ids in enumerate(submission.tasks):
-            newest.update(dict.fromkeys(run_ids, (submission, task)))
+    newest = _newest(submissions)
     open_ = {run_id: where for run_id, where in newest.items() if not finished(run_id)}
     queue = Queue(remarks=remarks)
     _add_runners(queue, open_)
     _add_jobs(queue, open_, ask)
     return queue
+
+
+def outputs_of(sweep_folder: Path, run_id: str) -> list[Path]:
+    """The files in which SLURM keeps what the newest job of a run has printed, those that exist."""
+    where = _newest(read_submissions(sweep_folder)[0]).get(run_id)
+    if where is None:
+        return []
+    submission, task = where
+    jobs = submission.jobs[task : task + 1]
+    paths = [submission.outputs / f"{job}_0_log.{end}" for job in jobs for end in ("out", "err")]
+    return [path for path in paths if path.exists()]
+
+
+def closed_submissions(sweep_folder: Path, finished: Callable[[str], bool]) -> list[Path]:
+    """The folders of submissions that nobody needs any more.
+
+    Those whose runs are all finished or were submitted again since, and those of dead runners.
+    """
+    submissions, _ = read_submissions(sweep_folder)
+    newest, observer = _newest(submissions), Observer()
+    closed = []
+    for submission in submissions:
+        if submission.backend == "slurm":
+            ids = [run_id for task in submission.tasks for run_id in task]
+            own = [i for i in ids if i in newest and newest[i][0] is submission]
+            needed = not all(map(finished, own))
+        else:
+            needed = observer.look(submission.path).state in ("held", "unsure")
+        if not needed:
+            closed.append(submission.path)
+    return closed
 
 
 def waiting_jobs(queue: Queue, ids: Collection[str]) -> set[str]:
@@ -86,6 +114,17 @@ def waiting_jobs(queue: Queue, ids: Collection[str]) -> set[str]:
         and entry.pending
         and entry.submission is not None
         and set(entry.submission.tasks[entry.task]) & set(queue.entries) <= set(ids)
+    }
+
+
+def _newest(submissions: Iterable[Submission]) -> dict[str, tuple[Submission, int]]:
+    """By run id, the last of the submissions that has it, and the task there."""
+    return {
+        run_id: (submission, task)
+        for submission in submissions
+        for task, run_ids in enumerate(submission.tasks)
+        for run_id in run_ids
+        if run_id not in submission.withdrawn
     }
 
 

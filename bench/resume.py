@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.environment import differing
-from bench.files import RowFile
+from bench.files import RowFile, damaged_line
 from bench.run_folder import PROFILE_ROWS, TRAIN_ROWS, RunFolder
 from bench.spec import RunSpec
 from wgan import checkpoint
@@ -82,7 +82,9 @@ def _recorded_sizes(extra: Mapping[str, Any], path: Path) -> dict[str, int]:
     sizes = extra.get("sizes")
     if not isinstance(sizes, dict) or TRAIN_ROWS not in sizes:
         raise _RowsLost(f"{path} says nothing of its rows")
-    return {str(name): int(size) for name, size in sizes.items()}
+    if not all(type(size) is int and size >= 0 for size in sizes.values()):
+        raise _RowsLost(f"{path} gives sizes of its rows that none can have")
+    return {str(name): size for name, size in sizes.items()}
 
 
 def _check_rows(folder: RunFolder, sizes: Mapping[str, int]) -> None:
@@ -91,6 +93,9 @@ def _check_rows(folder: RunFolder, sizes: Mapping[str, int]) -> None:
         held = path.stat().st_size if path.exists() else 0
         if held < size:
             raise _RowsLost(f"{path} holds {held} of its {size} bytes")
+        damage = damaged_line(path, size) if size else None
+        if damage is not None:
+            raise _RowsLost(f"{path}: {damage}")
 
 
 def _check_protocol(path: Path, extra: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:

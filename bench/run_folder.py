@@ -126,11 +126,16 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints that stand, newest first."""
-        return sorted((self.path / "checkpoints").glob("step-*.ckpt"), reverse=True)
+        return self._of_steps("checkpoints", "ckpt")[::-1]
 
     def samples(self) -> list[Path]:
         """The pictures that stand, oldest first."""
-        return sorted((self.path / "samples").glob("step-*.png"))
+        return self._of_steps("samples", "png")
+
+    def _of_steps(self, folder: str, kind: str) -> list[Path]:
+        """Files of single steps, in order; copies that somebody's tools have made are none."""
+        found = (self.path / folder).glob(f"step-*.{kind}")
+        return sorted(path for path in found if path.stem.removeprefix("step-").isdecimal())
 
     def note(self, text: str) -> None:
         """Add a line to log.txt."""

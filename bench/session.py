@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -118,13 +120,31 @@ class Session:
         # Before what is written with a sync of the folder: a machine's crash then loses no name.
         for name in ("samples", "checkpoints"):
             (self.folder.path / name).mkdir(exist_ok=True)
-        self.rows = open_rows(self.folder.train_rows, beginning)
-        self.evaluations = open_rows(self.folder.eval_rows(self.protocol_id), beginning)
-        self.profiles = open_rows(self.folder.profiles, beginning)
+        self._files: list[RowFile] = []
+        try:
+            self.rows, self.evaluations, self.profiles = (
+                self._opened(path, beginning)
+                for path in (
+                    self.folder.train_rows,
+                    self.folder.eval_rows(self.protocol_id),
+                    self.folder.profiles,
+                )
+            )
+            self._state_terms()
+        except BaseException:
+            self._close()
+            raise
+        self._tell("training")
+
+    def _opened(self, path: Path, beginning: Beginning) -> RowFile:
+        self._files.append(open_rows(path, beginning))
+        return self._files[-1]
+
+    def _state_terms(self) -> None:
+        """Write where it is trained, and how it is scored."""
         write_json(self.folder.environment, self.environment)
         stated = {**self.evaluator.protocol, "diagnostics": self._diagnostics()}
         write_json(self.folder.protocol(self.protocol_id), stated)
-        self._tell("training")
 
     def _diagnostics(self) -> dict[str, Any]:
         """How the critic is looked at: no part of the protocol's id, since it changes no score."""
@@ -153,8 +173,7 @@ class Session:
             self._checkpoint()
             return self._finish("done", "")
         finally:
-            for file in self._files:
-                file.close()
+            self._close()
 
     def _pauses(self) -> Iterator[Pause]:
         """The loop's pauses; before them the evaluation that was cut short, if one was."""
@@ -178,9 +197,10 @@ class Session:
     def _checkpoint_is_due(self) -> bool:
         return time.monotonic() - self.last_checkpoint >= self.spec.checkpoint_seconds
 
-    @property
-    def _files(self) -> tuple[RowFile, ...]:
-        return (self.rows, self.evaluations, self.profiles)
+    def _close(self) -> None:
+        for file in self._files:
+            with contextlib.suppress(OSError):  # what counts was synced, or has failed before
+                file.close()
 
     def _evaluate(self) -> str | None:
         """Score the generator and look at the critic; returns why the run has diverged, or None.

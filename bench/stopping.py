@@ -143,10 +143,16 @@ class StopRequest:
             raise CutShort(self.reason)
 
     def _heard_save(self) -> None:
-        if self._cuttable and self._save is not None and not self():
-            self._save()
-        else:
+        save = self._save
+        if not self._cuttable or save is None or self():
             self.save_asked = True
+            return
+        # A second wish, in the midst of what the first one began, is heard after it.
+        self._save = None
+        try:
+            save()
+        finally:
+            self._save = save
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from bench.lease import Lease, take_lease
 SUBMISSIONS = "submissions"
 _RECORD = "submission.json"
 _STAMP = "submitted"  # an empty file: the disk's clock tells when it was made
+_WITHDRAWN = "withdrawn.txt"
 _FORMAT = 1
 
 
@@ -41,6 +42,8 @@ class Submission:
         host: where it was submitted.
         code: `bench.environment.code_hash` at that moment; empty where it does not matter.
         cluster: the settings of the cluster file, plain; empty for "local".
+        withdrawn: ids of runs that were taken back since: whatever its jobs do, they do not wait
+            for these any more.
     """
 
     path: Path
@@ -51,6 +54,7 @@ class Submission:
     host: str = ""
     code: str = ""
     cluster: Mapping[str, Any] = field(default_factory=dict)
+    withdrawn: frozenset[str] = frozenset()
 
     @property
     def outputs(self) -> Path:
@@ -154,6 +158,16 @@ def read_submissions(sweep_folder: Path) -> tuple[list[Submission], list[str]]:
     return found, notes
 
 
+def withdraw(submission: Submission, run_ids: Collection[str]) -> None:
+    """Write down that these runs were taken back.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with (submission.path / _WITHDRAWN).open("a", encoding="utf-8") as file:
+        file.write("".join(f"{run_id}\n" for run_id in run_ids))
+
+
 def note_event(submission: Submission, task: int, event: str, **more: Any) -> None:
     """Write down that a task's job starts or stops.
 
@@ -234,9 +248,17 @@ def _read(path: Path) -> Submission:
             str(content["host"]),
             str(content["code"]),
             dict(content["cluster"]),
+            _withdrawn(path),
         )
     except (KeyError, TypeError, ValueError, OSError):
         raise FileError(f"{record} is not of this program") from None
+
+
+def _withdrawn(path: Path) -> frozenset[str]:
+    try:
+        return frozenset((path / _WITHDRAWN).read_text(encoding="utf-8").split())
+    except FileNotFoundError:
+        return frozenset()
 
 
 def _user() -> str:

@@ -6,7 +6,6 @@ fails takes no other with it.
 
 from __future__ import annotations
 
-import errno
 import faulthandler
 import os
 import sys
@@ -26,6 +25,7 @@ from bench.run_folder import RunFolder
 from bench.session import Place, Session
 from bench.spec import RunSpec
 from bench.stopping import CutShort, StopRequest, stop_with_parent
+from bench.unwritable import unwritable
 from wgan.components import ConfigError
 from wgan.data import DataError
 
@@ -60,7 +60,7 @@ def run(
         OSError: a folder, the first of them, in which not even that can be written; the others have
             been trained.
     """
-    unwritable: OSError | None = None
+    first: OSError | None = None
     place = Place(device, threads, tuple(allow_numerics))
     with StopRequest() as stop, _threads(threads):
         if own_process:
@@ -79,9 +79,9 @@ def run(
             except LeaseLost as lost:
                 print(f"stopped writing: {lost}", file=sys.stderr)  # noqa: T201 - no log to write to
             except OSError as error:
-                unwritable = unwritable or error
-    if unwritable is not None:
-        raise unwritable
+                first = first or error
+    if first is not None:
+        raise first
 
 
 @contextmanager
@@ -143,7 +143,7 @@ class _Job:
 
     def _fail(self, run_id: str, error: Exception, lease: Lease) -> None:
         lease.check()
-        reason, expected = explain(error)
+        reason, expected = explain(error, self.folder.path)
         step = lease.progress.get("step", 0)
         if not expected:
             self.folder.note("".join(traceback.format_exception(error)).rstrip())
@@ -151,8 +151,12 @@ class _Job:
         self.folder.finish(run_id, "failed", reason=reason, step=step)
 
 
-def explain(error: Exception) -> tuple[str, bool]:
-    """Why a run failed, in a sentence, and whether that says all (no traceback is needed)."""
+def explain(error: Exception, folder: Path) -> tuple[str, bool]:
+    """Why a run failed, in a sentence, and whether that says all (no traceback is needed).
+
+    Args:
+        folder: the run's.
+    """
     text = str(error)
     if isinstance(error, EvaluateError | ConfigError | DataError | FileError | ResumeRefused):
         return text, True
@@ -161,7 +165,6 @@ def explain(error: Exception) -> tuple[str, bool]:
     if isinstance(error, torch.OutOfMemoryError) or any(word in text for word in _GPU_FULL):
         advice = "take a smaller batch, a smaller network or fewer runs at once (--per-gpu)"
         return f"out of GPU memory; {advice}", False
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        place = f" ({error.filename})" if error.filename else ""
-        return f"the disk is full{place}; free some room and run again", True
+    if isinstance(error, OSError) and (sentence := unwritable(error, folder)) is not None:
+        return sentence, True
     return f"{type(error).__name__}: {text}" if text else type(error).__name__, False

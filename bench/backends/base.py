@@ -14,6 +14,7 @@ from bench.lease import LeaseHeld, Observer, take_lease
 from bench.run_folder import RunFolder
 from bench.spec import RunSpec
 from bench.store import FINAL_STATES, Planned
+from bench.unwritable import unwritable
 
 ELSEWHERE = "trained by another runner"
 State = tuple[str, str]  # one of bench.store.STATES, and why
@@ -97,7 +98,7 @@ def taken_elsewhere(item: Planned) -> State | None:
 def ended_state(item: Planned) -> State:
     """The state of a run whose training here has ended."""
     if not item.folder.is_dir():
-        return "failed", f"its folder {item.folder} was removed while it was being trained"
+        return "failed", f"its folder {item.folder} was removed; run again to train it anew"
     return found_state(item)
 
 
@@ -127,5 +128,6 @@ def mark_failed(item: Planned, reason: str) -> State:
     except LeaseHeld:
         return found_state(item)
     except OSError as error:
-        return "failed", f"{reason}; its folder cannot be written: {error.strerror}"
+        why = unwritable(error, item.folder)
+        return "failed", why or f"{reason}; its folder cannot be written: {error.strerror}"
     return found_state(item)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 from bench.backends.base import State, mark_failed
+from bench.backends.processes import UNWRITABLE
 from bench.run_folder import RunFolder
 from bench.store import Planned
+from bench.unwritable import unwritable
 
 # What a process does to itself: nobody sent these.
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
@@ -21,6 +24,10 @@ def bury(item: Planned, code: int, *, out_of_memory: bool) -> State:
     """
     if code < 0:
         return mark_failed(item, _ended_by(-code, out_of_memory))
+    if code > UNWRITABLE:
+        error = OSError(code - UNWRITABLE, os.strerror(code - UNWRITABLE))
+        if (why := unwritable(error, item.folder)) is not None:
+            return mark_failed(item, why)
     words = RunFolder(item.folder).last_words()
     return mark_failed(item, f"its process ended with exit code {code}: {words}")
 

@@ -62,7 +62,10 @@ class Inline:
                 between=self._between,
             )
         except OSError as error:
-            self._states[item.spec.run_id] = "failed", worker.explain(error)[0]
+            there = item.folder.is_dir()
+            self._states[item.spec.run_id] = (
+                ("failed", worker.explain(error, item.folder)[0]) if there else ended_state(item)
+            )
         else:
             self._states[item.spec.run_id] = ended_state(item)
 

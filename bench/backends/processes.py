@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ _LOADED_FIRST = (
 )
 _LOADED_FOR_IMAGES = ("bench.evaluate.images", "sklearn.datasets.data", "safetensors.torch")
 _LOADED_LAST = ("bench.backends.preloading",)
+# What a process ends with that could not write into its run's folder, plus the error's number.
+UNWRITABLE = 64
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -97,7 +100,10 @@ def train(folder: Path, terms: Terms) -> None:
             own_process=True,
         )
     except OSError as error:
-        sys.exit(worker.explain(error)[0])
+        why = worker.explain(error, folder)[0]
+        with contextlib.suppress(OSError):  # its log is where it cannot write
+            print(why, file=sys.stderr, flush=True)  # noqa: T201
+        sys.exit(UNWRITABLE + error.errno if error.errno else 1)
 
 
 @contextmanager

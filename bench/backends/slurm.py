@@ -111,7 +111,12 @@ class Slurm:
                 if not submission.jobs:
                     shutil.rmtree(submission.path, ignore_errors=True)
                 raise
-            self.submission = submission = with_jobs(submission, [*submission.jobs, *numbers])
+            try:
+                submission = with_jobs(submission, [*submission.jobs, *numbers])
+            except OSError:
+                cancel_jobs(numbers)  # nobody would know of them
+                raise
+            self.submission = submission
 
     def states(self) -> dict[str, State]:
         """By run id, each submitted run's state and reason; asks SLURM once."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import getpass
+import json
 import socket
 import time
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
 
 from bench.backends.base import mark
 from bench.backends.slurm_states import SlurmError, cancel_jobs
-from bench.files import write_json
 from bench.grid import load
 from bench.lease import LeaseHeld
-from bench.queues import waiting_jobs
+from bench.queues import Queue, waiting_jobs
 from bench.run_folder import RunFolder
 from bench.store import Planned, Store
+from bench.submissions import Submission, withdraw
 from bench.verbs.look import look_and_settle
 from bench.verbs.request import Request
 from bench.verbs.show import note, runs, say, show_json
@@ -37,6 +40,7 @@ def cancel(request: Request) -> int:
     asked = [item for item in wanted if not _take_back(item)]
     ids = {item.spec.run_id for item in wanted}
     jobs = waiting_jobs(queue, ids)
+    _withdraw(queue, ids)
     try:
         cancel_jobs(jobs)
     except SlurmError as error:
@@ -66,6 +70,17 @@ def cancel(request: Request) -> int:
     return 0
 
 
+def _withdraw(queue: Queue, ids: AbstractSet[str]) -> None:
+    """Have nobody believe any more that these runs wait in SLURM, even if it cannot be asked."""
+    by_path: dict[Path, tuple[Submission, list[str]]] = {}
+    for run_id in sorted(ids & queue.entries.keys()):
+        submission = queue.entries[run_id].submission
+        if submission is not None:
+            by_path.setdefault(submission.path, (submission, []))[1].append(run_id)
+    for submission, run_ids in by_path.values():
+        withdraw(submission, run_ids)
+
+
 def _take_back(item: Planned) -> bool:
     """Cancel a run: at once where nobody is at it, else by asking who is; whether it was done."""
     folder = RunFolder(item.folder)
@@ -77,7 +92,8 @@ def _take_back(item: Planned) -> bool:
             pass  # it has begun meanwhile
         else:
             return True
-    write_json(folder.cancel_request, {"who": who, "at": time.time()})
+    # Not by a temporary file: a run that begins just now removes those. That it is there is enough.
+    folder.cancel_request.write_text(json.dumps({"who": who, "at": time.time()}), encoding="utf-8")
     return False
 
 

@@ -22,6 +22,7 @@ from bench.cleaning import (
 )
 from bench.grid import Sweep, load
 from bench.store import Store
+from bench.verbs.look import look
 from bench.verbs.request import Request
 from bench.verbs.show import Grid, note, runs, say, show_blocks, show_json, size
 
@@ -83,8 +84,13 @@ def clean(request: Request, kinds: Sequence[str], *, yes: bool, dry_run: bool) -
 def _find(
     request: Request, sweep: Sweep, store: Store, kinds: Sequence[str]
 ) -> tuple[list[Removable], Kept]:
-    planned = store.plan(sweep.runs)
-    queued = {item.spec.run_id: item.reason for item in planned if item.state == "queued"}
+    planned, queue = look(store, sweep.runs)
+    for text in queue.remarks:
+        note(f"note: {text}")
+    # Of any run, listed or not: what waits was frozen, and is trained whatever the file says now.
+    queued = {
+        run_id: entry.reason for run_id, entry in queue.entries.items() if entry.state == "queued"
+    }
     whole = not request.only and not request.overrides
     listed = {spec.run_id for spec in sweep.runs} if whole else None
     return removable(store, planned, kinds, listed, queued)

@@ -15,7 +15,7 @@ from bench.grid import Sweep, load
 from bench.merge import Findings, examine, merge
 from bench.store import STATES, Store
 from bench.transfer import Take
-from bench.verbs.look import look_and_settle
+from bench.verbs.look import look, look_and_settle
 from bench.verbs.request import Request
 from bench.verbs.show import note, runs, say, show_json, size, tally
 
@@ -78,7 +78,8 @@ def _merged(
     listed = {spec.run_id for spec in sweep.runs}
     if request.only:
         listed |= {spec.run_id for spec in load(request.sweep, request.overrides).runs}
-    found = examine(store, sweep.runs, listed, others)
+    planned, _ = look(store, sweep.runs)
+    found = examine(store, planned, listed, others)
     quiet = request.as_json or request.plain or not sys.stderr.isatty()
     takes = found.takes if not found.conflicts else {}
     if quiet or not takes:

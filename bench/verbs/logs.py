@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.files import last_row
 from bench.lease import Observer
+from bench.queues import outputs_of
 from bench.run_folder import FINAL_STATES, RunFolder, Standing
 from bench.store import StoreError
 from bench.tail import Tail
@@ -40,12 +41,14 @@ def logs(
     kept = lines if rows else 1
     training = _rows(folder.train_rows, kept)
     evaluations = [row for path in _scores(folder) for row in _rows(path, kept)]
+    outputs = outputs_of(folder.path.parent, _run_id(folder.path))
     if as_json:
         show_json(
             {
                 "folder": str(folder.path),
                 "state": standing.state,
                 "reason": standing.reason,
+                "outputs": [str(path) for path in outputs],
                 "log": log,
                 "training": training,
                 "evaluations": evaluations,
@@ -61,6 +64,8 @@ def logs(
     for name, found in ((f"{last}training row", training), (f"{last}evaluation", evaluations)):
         for row in found:
             say(f"{name}: {_spell(row)}")
+    for path in outputs:
+        say(f"its job's own output: {path}")
     return 0
 
 

@@ -206,13 +206,23 @@ def _to_do(seen: Overview, request: Request) -> Iterator[Block]:
             named = [f"{run.label} seed {run.seed} (at step {run.step:,})" for run in found[:3]]
             named += ["..."] if found[3:] else []
             yield f"{state}: {runs(len(found))} {words}: {', '.join(named)}"
-    if seen.at_work or seen.having("queued"):
+    if waiting := seen.having("queued"):
+        yield from _queued(waiting)
+    if seen.at_work or waiting:
         return
     if all(run.state in RESULTS for run in seen.runs):
         yield f"next: {request.command('report')}"
     else:
         idle = "" if seen.is_finished else "nothing is being trained; "
         yield f"next: {idle}{request.command('run')}"
+
+
+def _queued(waiting: Sequence[Progress]) -> Iterator[str]:
+    """In whose queues runs wait; a line for those that wait alike."""
+    alike = Counter(run.reason for run in waiting)
+    for reason, count in list(alike.items())[:SHOWN]:
+        yield f"queued: {runs(count)}: {reason}"
+    yield from _more(len(alike), "places in queues")
 
 
 def _more(count: int, what: str) -> Iterator[str]:

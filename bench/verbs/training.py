@@ -94,6 +94,7 @@ def _train(
     for other, count in outcome.elsewhere.items():
         say(f"{runs(count)} still being trained by {other}")
     once_more = outcome.interrupted or outcome.exit_code != 0
-    verb = "run" if once_more else "status" if outcome.elsewhere else "report"
+    theirs = set(outcome.states.values()) & {"running", "queued"}
+    verb = "run" if once_more else "status" if theirs else "report"
     say(f"next: {request.command(verb)}")
     return outcome.exit_code

@@ -6,26 +6,30 @@ taken for an end.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from fake_slurm import FakeSlurm, fake_slurm
 from tiny_runs import frozen, state_of, tiny
 
+from bench.backends import slurm as slurm_backend
 from bench.backends.base import mark
 from bench.backends.slurm import Slurm, parameters
 from bench.backends.slurm_states import Answer, SlurmError, ask, expand
+from bench.cli import main
 from bench.clusters import Cluster
 from bench.environment import code_hash
 from bench.files import write_json
-from bench.queues import SeldomAsked, read_queue
+from bench.queues import SeldomAsked, closed_submissions, outputs_of, read_queue
 from bench.run_folder import RunFolder
 from bench.spec import RunSpec
 from bench.store import Planned, Store
-from bench.submissions import note_event, read_submissions
+from bench.submissions import announced, note_event, read_submissions
 from bench.verbs.look import look, look_and_settle
 
 SPECS = [tiny(seed=seed, steps=60 + seed) for seed in range(4)]
@@ -412,3 +416,48 @@ def test_who_watches_asks_seldom_but_at_once_for_what_is_new() -> None:
         now[0] = seconds
         seldom(jobs)
     assert asked == [["1", "2"], ["1"], ["1", "3"]]
+
+
+def test_the_output_of_a_run_s_newest_job_is_found(tmp_path: Path, slurm: FakeSlurm) -> None:
+    store, _ = submitted(tmp_path / "results", SPECS[:1])
+    again = Slurm(store, Cluster())
+    again.submit(store.plan(SPECS[:1]))
+    first, second = read_submissions(store.folder)[0]
+    for submission, job in ((first, "12"), (second, "13")):
+        (submission.outputs / f"{job}_0_log.err").write_text("words")
+    found = outputs_of(store.folder, SPECS[0].run_id)
+    assert found == [second.outputs / "13_0_log.err"]
+    result = CliRunner().invoke(
+        main, ["logs", SPECS[0].run_id, "--results", str(store.results), "--plain"]
+    )
+    assert f"its job's own output: {found[0]}" in result.output
+    assert outputs_of(store.folder, "0123456789ab") == []
+
+
+def test_a_submission_is_closed_when_nobody_needs_it(tmp_path: Path, slurm: FakeSlurm) -> None:
+    store, _ = submitted(tmp_path / "results", SPECS[:2])
+    assert closed_submissions(store.folder, store.finished()) == []
+    Slurm(store, Cluster()).submit(store.plan(SPECS[:1]))  # one of the two again
+    first, second = read_submissions(store.folder)[0]
+    assert closed_submissions(store.folder, store.finished()) == []
+    for spec in SPECS[:2]:
+        folder = RunFolder(store.run_folder(spec))
+        folder.train_rows.write_text("")
+        mark(folder, spec.run_id, "diverged", "it grew")
+        wanted = [first.path, second.path] if spec is SPECS[1] else [second.path]
+        assert closed_submissions(store.folder, store.finished()) == wanted
+    with announced(store.folder, ["x"]):
+        (living,) = set((store.folder / "submissions").iterdir()) - {*wanted}
+        assert living not in closed_submissions(store.folder, store.finished())
+
+
+def test_jobs_that_cannot_be_written_down_are_taken_back(
+    tmp_path: Path, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(slurm_backend, "with_jobs", full)
+    with pytest.raises(OSError, match="No space left"):
+        submitted(tmp_path / "results", SPECS[:2])
+    assert slurm.calls("scancel") == ["12_0 12_1"]

@@ -15,7 +15,8 @@ from fake_slurm import FakeSlurm, fake_slurm
 from tiny_runs import state_of
 
 from bench.cli import main
-from bench.lease import owner_of
+from bench.lease import owner_of, take_lease
+from bench.verbs import cancel
 
 ROOT = Path(__file__).parents[2]
 SWEEP = """
@@ -58,7 +59,7 @@ def test_what_runs_saves_and_what_waits_is_never_begun(here: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while "running" not in (now := state_by_seed()).values():
         assert time.monotonic() < end
     assert sorted(now.values()) == ["queued", "queued", "running"]
@@ -86,6 +87,29 @@ def test_what_runs_saves_and_what_waits_is_never_begun(here: Path) -> None:
     plan = json.loads(ask("plan", "s.yaml", "--json").stdout)["runs"][going]
     assert plan["action"] == "resume"
     assert plan["step"] == state_of(folder)["step"]
+
+
+def test_a_run_that_begins_just_now_leaves_the_wish_that_it_be_cancelled(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It removes what killed writers left behind; the wish is not to be taken for that."""
+    monkeypatch.setattr(cancel, "_PATIENCE_SECONDS", 0.0)
+    ask("run", "s.yaml", "--backend", "inline", "--set", "steps=1", "--only", "seed=0")
+    (folder,) = here.glob("results/s/*--*")
+    (folder / "state.json").unlink()
+    written: list[Path] = []
+    replace = Path.replace
+
+    def note(path: Path, target: Path) -> Path:
+        written.append(path)
+        return replace(path, target)
+
+    with take_lease(folder):
+        monkeypatch.setattr(Path, "replace", note)
+        said = ask("cancel", "s.yaml", "--set", "steps=1", "--only", "seed=0").output
+    assert "still saving" in said
+    assert (folder / "cancel.json").exists()
+    assert written == []
 
 
 def test_with_nothing_waiting_cancel_says_so(here: Path) -> None:
@@ -124,6 +148,25 @@ def test_a_cancelled_run_whose_job_starts_all_the_same_is_not_trained(
     worker.run(folders)
     assert [state_of(folder)["state"] for folder in folders] == ["cancelled"] * 3
     assert not list(here.glob("results/s/*/env.json"))
+
+
+def test_runs_of_a_cluster_that_is_gone_are_freed_by_cancelling_them(
+    here: Path, slurm: FakeSlurm
+) -> None:
+    (here / "s.yaml").write_text(SWEEP.replace("STEPS", "20"))
+    ask("run", "s.yaml", "--backend", "slurm")
+    for program in ("squeue", "sacct", "scancel"):
+        slurm.is_down(program, "no such cluster")
+    assert set(state_by_seed().values()) == {"queued"}
+    ask("run", "s.yaml", "--backend", "inline")
+    assert set(state_by_seed().values()) == {"queued"}
+    ask("cancel", "s.yaml")
+    ask("retry", "s.yaml", "--backend", "inline", "--only", "seed=0")
+    (here / "results/s/submissions").joinpath("x-y").mkdir()  # being made
+    assert state_by_seed() == {0: "done", 1: "cancelled", 2: "cancelled"}
+    for folder in here.glob("results/s/*--*"):
+        (folder / "state.json").unlink()  # as when taken up again, and interrupted
+    assert "queued" not in state_by_seed().values()
 
 
 def test_retry_takes_up_what_failed_and_leaves_what_diverged(here: Path) -> None:

@@ -17,6 +17,7 @@ from tiny_runs import frozen, state_of, tiny
 from bench import cleaning, worker
 from bench.lease import take_lease
 from bench.store import Store
+from bench.submissions import announced, new_submission
 from bench.verbs import clean as verb
 from bench.verbs.show import size
 
@@ -261,15 +262,23 @@ def test_a_run_that_is_taken_up_while_the_question_waits_is_left_alone(on_a_term
     assert state_of(folder.path)["state"] == "done"
 
 
-def test_queued_runs_are_left_alone():
-    spec = specs()[0]
-    left = dirty(begun(spec))
-    store = Store(Path("results"), "s")
-    found, kept = cleaning.removable(
-        store, store.plan([spec]), cleaning.KINDS, {spec.run_id}, {spec.run_id: "job 7 waits"}
-    )
-    assert (found, list(kept.values())) == ([], ["job 7 waits"])
+def test_runs_in_a_queue_are_left_alone_listed_or_not():
+    listed, unlisted = specs()[0], specs()[1]
+    folders = [ended(listed, "failed"), begun(unlisted)]
+    left = dirty(folders[0])
+    specs(SWEEP.replace("seed: 0..3", "seed: 0"))
+    with announced(Path("results/s"), [listed.run_id, unlisted.run_id]):
+        result = call("clean", "s.yaml", "--yes", "--failed", "--unlisted")
+    assert result.exit_code == 0
+    for folder in folders:
+        assert (
+            f"left alone: {folder.path}: process {os.getpid()} on {os.uname().nodename} has it in "
+            "its queue" in result.stderr
+        )
+        assert folder.path.is_dir()
     assert all(path.exists() for path in left)
+    call("clean", "s.yaml", "--yes", "--failed", "--unlisted")
+    assert not any(folder.path.exists() for folder in folders)
 
 
 def test_a_kill_while_a_run_is_removed_leaves_no_half_of_it_in_its_place(monkeypatch):
@@ -378,3 +387,16 @@ def test_ten_thousand_clean_runs_are_looked_through_in_seconds():
     began = time.process_time()
     cleaning.removable(store, store.plan([spec]), (cleaning.LEFTOVERS,), {spec.run_id}, {})
     assert time.process_time() - began < 0.5  # for a tenth of them; 0.06 s when measured
+
+
+def test_the_records_of_submissions_go_when_their_runs_are_finished():
+    done, open_run, *_ = specs()
+    ended(done)
+    begun(open_run)
+    over, needed = (
+        new_submission(Path("results/s"), "slurm", [[spec.run_id]]) for spec in (done, open_run)
+    )
+    dead = new_submission(Path("results/s"), "local", [[open_run.run_id]])  # its runner was killed
+    os.utime(dead.path / "submitted", (1, 1))
+    call("clean", "s.yaml", "--yes")
+    assert [submission.path.exists() for submission in (over, needed, dead)] == [False, True, False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ from tiny_runs import tiny
 
 from bench.cli import main
 from bench.evaluate import Evaluator
+from bench.refusals import refusal
 from bench.run_folder import RunFolder
 from bench.samples import picture
 from bench.spec import EvaluateSpec
-from bench.store import Store, _refusal
+from bench.store import Store
 from bench.worker import explain
 from wgan.data import MNIST, DataError, Folder, Images, PointMass
 from wgan.data.places import CACHE, DATA
@@ -179,8 +181,8 @@ def test_data_that_has_moved_is_the_same_run_and_the_same_protocol(tmp_path):
     store = Store(tmp_path, "s")
     store.freeze(store.plan([here]), "", "")
     folder = RunFolder(store.run_folder(here))
-    assert _refusal(there, folder) is None
-    assert _refusal(run_at("/here", size=32), folder) is not None
+    assert refusal(there, folder) is None
+    assert refusal(run_at("/here", size=32), folder) is not None
     # What is frozen next says where the data lies now.
     store.freeze(store.plan([there]), "", "")
     assert json.loads(folder.spec.read_text())["config"]["dataset"]["mnist"]["root"] == "/there"
@@ -199,7 +201,7 @@ def test_where_data_lies_is_no_part_of_a_protocol(tmp_path):
 
 
 def test_missing_data_ends_a_run_in_a_sentence():
-    assert explain(DataError("mnist: not found")) == ("mnist: not found", True)
+    assert explain(DataError("mnist: not found"), Path("r")) == ("mnist: not found", True)
 
 
 def test_points_on_a_line_are_drawn_too():

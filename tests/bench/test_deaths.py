@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -18,8 +19,8 @@ import pytest
 from tiny_runs import frozen, state_of, tiny
 
 from bench import worker
-from bench.backends import Local, forked
-from bench.backends.deaths import _ended_by
+from bench.backends import Local, forked, processes
+from bench.backends.deaths import _ended_by, bury
 from bench.execute import Outcome, execute
 from bench.lease import owner_of
 from bench.progress import PlainDisplay
@@ -132,7 +133,7 @@ def test_only_a_kill_that_the_system_counted_is_put_down_to_memory(out_of_memory
     ],
 )
 def test_a_full_gpu_is_explained(error: Exception) -> None:
-    reason, expected = worker.explain(error)
+    reason, expected = worker.explain(error, Path("r"))
     assert reason.startswith("out of GPU memory; ")
     assert "--per-gpu" in reason
     assert not expected  # the trace says where
@@ -179,3 +180,24 @@ def test_what_the_system_kills_for_want_of_memory_is_one_run_and_said_so(
     assert done.returncode == 1, done.stderr
     assert [state_of(path)["state"] for path in paths] == ["failed", *["done"] * 4]
     assert "killed by the system for want of memory" in state_of(paths[0])["reason"]
+
+
+def test_a_process_that_could_not_write_tells_its_runner_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its exit code alone: its log is on the disk that was full."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (path,) = frozen(tmp_path, tiny())
+    (item,) = Store(tmp_path, "s").plan([tiny()])
+    monkeypatch.setattr(worker, "run", fail)
+    monkeypatch.setattr(processes, "die_first", lambda: None)  # it is this process here
+    with pytest.raises(SystemExit) as ended:
+        processes.train(path, processes.Terms("cpu", 1, ()))
+    assert isinstance(ended.value.code, int)
+    state, reason = bury(item, ended.value.code, out_of_memory=False)
+    assert state == state_of(path)["state"] == "failed"
+    assert reason.startswith(f"the disk of {path} (mounted at ")
+    assert state_of(path)["reason"] == reason

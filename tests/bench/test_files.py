@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,23 @@ def test_a_failing_write_leaves_the_older_content(
         write_bytes(path, b"half")
     assert read_json(path) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_synced_and_then_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[bool, bool]] = []
+    path, fsync = tmp_path / "a.json", files.os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(files.os, "fsync", note)
+    write_json(path, {"a": 1})
+    assert synced == [(False, False), (True, True)]
+    write_json(path, {"a": 2}, sync=False)
+    assert len(synced) == 2
 
 
 @pytest.mark.parametrize(

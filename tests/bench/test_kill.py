@@ -25,7 +25,7 @@ from bench.spec import RunSpec
 from bench.store import Store
 
 SPEC = tiny("wgan_gp", steps=150)
-SWEEP = [tiny(steps=400), tiny(steps=400, seed=1), tiny(steps=20, seed=2)]
+SWEEP = [tiny(steps=500), tiny(steps=300, seed=1), tiny(steps=20, seed=2)]
 
 RUNNER = """
 import sys
@@ -149,6 +149,32 @@ def test_killing_the_runner_leaves_no_orphan_and_the_next_one_finishes(tmp_path:
         begun = (item.folder / "log.txt").read_text().count("begins at step 0")
         assert (begun, found_state(item)[0]) == (1, "done")
         assert step < item.spec.config.steps
+
+
+@pytest.mark.slow
+def test_after_a_killed_runner_the_next_one_does_only_what_is_missing(tmp_path: Path) -> None:
+    runner, children = started_runner(tmp_path)
+    end = time.monotonic() + 60
+    while not (ended := list(tmp_path.glob("s/*/state.json"))):
+        assert time.monotonic() < end, "none ended"
+        time.sleep(0.01)
+    runner.kill()
+    runner.communicate()
+    psutil.wait_procs(children, timeout=10)
+    plan = Store(tmp_path, "s").plan(SWEEP)
+    kept = [item for item in plan if item.action == "keep"]
+    assert len(ended) <= len(kept) < len(plan), "it was too quick"
+    before = {
+        path: path.stat().st_mtime_ns
+        for item in kept
+        for path in item.folder.rglob("*")
+        if path.is_file()
+    }
+    train(tmp_path, *SWEEP)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    for item in plan:
+        log = (item.folder / "log.txt").read_text()
+        assert (log.count("begins at step 0"), log.count("done at step")) == (1, 1)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import pytest
 from standing_runs import begun, call, ended, specs, stand, write_rows
 
 from bench.lease import take_lease
+from bench.run_folder import RunFolder
 from bench.tail import Tail
 
 
@@ -129,6 +130,23 @@ def test_following_ends_when_the_run_has_ended_with_its_last_words(follow):
     running, done = result.stderr.splitlines()
     assert running.startswith(f"-- {folder.path}: running: process {os.getpid()} on ")
     assert done == f"-- {folder.path}: done"
+
+
+def test_what_a_run_writes_last_is_shown_however_the_looks_fall(follow, monkeypatch):
+    spec = specs()[0]
+    folder = begun(spec)
+    standing, looks = RunFolder.standing, []
+
+    def ends_now(self, run_id, observer):
+        looks.append(1)
+        if len(looks) == 3:  # two are made of a run that is at work
+            folder.note("the last word")
+            folder.finish(spec.run_id, "failed", step=30, reason="why")
+        return standing(self, run_id, observer)
+
+    monkeypatch.setattr(RunFolder, "standing", ends_now)
+    result = follow(spec.run_id, lambda: None, lambda: None)
+    assert result.stdout.endswith(" the last word\n")
 
 
 def test_a_run_that_has_not_begun_is_waited_for_and_an_interrupted_one_too(follow):

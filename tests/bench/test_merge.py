@@ -31,6 +31,7 @@ from tiny_runs import state_of
 
 from bench import transfer
 from bench.lease import take_lease
+from bench.submissions import announced
 
 OTHER = Path("other")
 
@@ -163,6 +164,21 @@ def test_an_unfinished_run_comes_where_ours_has_not_begun_and_goes_on_here():
     assert files(Path("results/s") / theirs.path.name) == files(theirs.path)
     plan = json.loads(call("plan", "s.yaml", "--json").stdout)["runs"][0]
     assert (plan["action"], plan["step"]) == ("resume", 30)
+
+
+def test_a_run_that_waits_in_a_queue_here_is_not_given_another_beginning():
+    one, two, *_ = specs()
+    for spec in (one, two):
+        stand(spec)
+    theirs = begun(one, results=OTHER)
+    ended(two, results=OTHER)
+    with announced(Path("results/s"), [one.run_id, two.run_id]):
+        result = collect(OTHER)
+    assert f"left alone: {theirs.path}: it is interrupted there at step 30, and queued here" in (
+        result.stderr
+    )
+    assert "merged: 1 run taken" in result.stdout  # finished: its turn finds nothing to do
+    assert states()[two.run_id] == "done"
 
 
 def differing_rows(folder):

@@ -63,6 +63,30 @@ def test_a_wish_to_save_is_no_stop_and_is_heard_once() -> None:
         assert not stop.take_save()
 
 
+def test_a_wish_to_save_in_the_midst_of_saving_is_heard_after_it() -> None:
+    """One save within another would write, and rename, the same file."""
+    depth, deepest, saves = 0, 0, 0
+
+    def save() -> None:
+        nonlocal depth, deepest, saves
+        depth, saves = depth + 1, saves + 1
+        deepest = max(deepest, depth)
+        if saves == 1:
+            send(signal.SIGUSR1)
+            burn(0.05)
+        depth -= 1
+
+    def act() -> None:
+        for _ in range(2):
+            send(signal.SIGUSR1)
+            burn(0.05)
+
+    with StopRequest() as stop:
+        stop.unless_stopped(act, save)
+        assert (deepest, saves) == (1, 2)
+        assert stop.take_save()
+
+
 def test_a_run_in_the_runner_s_process_and_the_runner_hear_the_same() -> None:
     with StopRequest(insistent=True) as runner, StopRequest() as run:
         send(signal.SIGUSR1)
@@ -269,6 +293,7 @@ def test_a_stop_during_an_evaluation_saves_at_once_and_the_evaluation_is_made_la
     assert pictures == [file.read_bytes() for file in RunFolder(whole).samples()]
 
 
+@pytest.mark.slow
 def test_a_due_evaluation_may_be_cut_short_again(
     tmp_path: Path, whole: Path, slow_evaluation: Slow
 ) -> None:

@@ -69,6 +69,7 @@ def test_what_failed_or_was_cancelled_after_it_was_submitted_stays_so(tmp_path: 
     assert [state_of(path)["state"] for path in paths] == ["failed", "cancelled"]
 
 
+@pytest.mark.slow
 def test_what_failed_before_it_was_submitted_is_tried_again(tmp_path: Path) -> None:
     work, _, paths = work_for(tmp_path, *SPECS)
     mark(RunFolder(paths[0]), SPECS[0].run_id, "failed", "long ago")
@@ -77,6 +78,7 @@ def test_what_failed_before_it_was_submitted_is_tried_again(tmp_path: Path) -> N
     assert [state_of(path)["state"] for path in paths] == ["done", "done"]
 
 
+@pytest.mark.slow
 def test_a_job_whose_node_fails_too_often_gives_up_and_says_so(tmp_path: Path) -> None:
     work, submission, paths = work_for(tmp_path, *SPECS, node_failures=2)
     for _ in range(2):
@@ -95,6 +97,7 @@ def test_a_job_whose_node_fails_too_often_gives_up_and_says_so(tmp_path: Path) -
     assert final["reason"].startswith("its job ended 3 times without saving, 2 were allowed")
 
 
+@pytest.mark.slow
 def test_other_code_than_was_submitted_is_noted_in_every_log(tmp_path: Path) -> None:
     work, submission, paths = work_for(tmp_path, *SPECS, code="0123456789ab")
     work.go()
@@ -105,6 +108,7 @@ def test_other_code_than_was_submitted_is_noted_in_every_log(tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.slow
 def test_runs_that_another_process_still_holds_are_waited_for(tmp_path: Path) -> None:
     """The node was lost to SLURM, not to the process on it: it is let finish, or die."""
     work, _, paths = work_for(tmp_path, SPECS[0])

@@ -122,12 +122,12 @@ def test_an_exception_ends_its_run_alone_with_its_traceback(
     [
         (EvaluateError("no weights; put them there"), "no weights; put them there"),
         (MemoryError(), "out of memory; take a smaller batch"),
-        (OSError(28, "No space left on device", "/x"), "the disk is full (/x); free some room"),
+        (OSError(28, "No space left on device"), "the disk of r/x (mounted at /"),
         (KeyError("k"), "KeyError: 'k'"),
     ],
 )
 def test_a_failure_is_explained(error: Exception, reason: str) -> None:
-    assert worker.explain(error)[0].startswith(reason)
+    assert worker.explain(error, Path("r/x"))[0].startswith(reason)
 
 
 def test_an_unfit_metric_fails_with_its_sentence(tmp_path: Path) -> None:

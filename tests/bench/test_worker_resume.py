@@ -13,6 +13,7 @@ import pytest
 from tiny_runs import assert_same_run, frozen, rows_of, state_of, tiny, weights_of
 
 from bench import environment, session, worker
+from bench.files import Row, RowFile
 from bench.run_folder import RunFolder
 from bench.spec import RunSpec
 from bench.store import Store
@@ -122,6 +123,37 @@ def test_half_written_files_of_a_killed_process_are_removed(tmp_path: Path) -> N
         (path / name).write_bytes(b"half")
     worker.run([path])
     assert list(path.rglob("*.tmp")) == []
+
+
+def test_rows_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, append = os.fsync, RowFile.append
+    unsynced: set[str] = set()
+    saved: list[set[str]] = []
+    synced: list[str] = []
+
+    def note_rows(file: RowFile, rows: list[Row]) -> None:
+        append(file, rows)
+        unsynced.update([file.path.name] if rows else [])
+
+    def note_sync(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        unsynced.discard(name)
+        synced.append(name)
+        if ".ckpt." in name:
+            saved.append(set(unsynced))
+        fsync(descriptor)
+
+    (path,) = frozen(tmp_path, SPEC)
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(RowFile, "append", note_rows)
+    worker.run([path])
+    assert len(saved) >= 7
+    assert saved == [set()] * len(saved)
+    assert [synced[n + 1] for n, name in enumerate(synced) if ".ckpt." in name] == [
+        "checkpoints"
+    ] * len(saved)
 
 
 def test_two_checkpoints_are_kept(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ with its own key, database, settings and ports; no service of the system is used
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import shutil
@@ -23,7 +22,14 @@ import click
 import psutil
 
 from tests.slurm.client import Client
-from tests.slurm.daemons import check_programs, daemons, make_database, make_key, open_database
+from tests.slurm.daemons import (
+    check_programs,
+    daemons,
+    locked,
+    make_database,
+    make_key,
+    open_database,
+)
 from tests.slurm.processes import ClusterError, kill, node_processes, until
 from tests.slurm.settings import NODES, free_ports, user_name, write_settings
 
@@ -54,7 +60,7 @@ class Cluster(Client):
         Raises:
             ClusterError: a package is missing, or a daemon did not start; nothing is left running.
         """
-        with self._alone():
+        with locked(self.state):
             if self.is_up():
                 return False
             self._take_down()
@@ -69,7 +75,7 @@ class Cluster(Client):
         """Take its processes down, jobs included; returns False if there were none."""
         if not self.state.exists():
             return False
-        with self._alone():
+        with locked(self.state):
             return self._take_down()
 
     def stop_node(self, name: str, *, hard: bool) -> None:
@@ -88,7 +94,9 @@ class Cluster(Client):
         self.run("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=said so")
 
     def start_node(self, name: str) -> None:
-        """Start a node's slurmd and wait until the controller calls the node usable."""
+        """Start a node's slurmd, or undo `call_down`, and wait until the node is usable."""
+        if self.daemons[name].process():
+            self._answers("scontrol", "update", f"NodeName={name}", "State=RESUME")
         self._start(name, lambda: self._is_usable(name))
 
     def node_processes(self, name: str) -> list[psutil.Process]:
@@ -184,15 +192,14 @@ class Cluster(Client):
                 shutil.rmtree(part) if part.is_dir() else part.unlink()
         return bool(running)
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The state directory, ours and locked, so that no two bring it up or down at once."""
-        self.state.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if self.state.stat().st_uid != os.getuid():
-            raise ClusterError(f"{self.state} belongs to another user; name another with --state")
-        with (self.state / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    """Errors as one sentence, without a traceback."""
+    try:
+        yield
+    except ClusterError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @click.group(help=__doc__)
@@ -207,12 +214,10 @@ def main(context: click.Context, state: Path | None) -> None:
 def up(cluster: Cluster) -> None:
     """Bring it up; prints the line that leads SLURM's commands to it."""
     began = time.monotonic()
-    try:
+    with _plainly():
         fresh = cluster.up()
-    except ClusterError as error:
-        raise click.ClickException(str(error)) from None
     took = f"up after {time.monotonic() - began:.1f} s" if fresh else "is up already"
-    click.echo(f"{cluster.state}: {took}; two nodes, partitions main and urgent", err=True)
+    click.echo(f"{cluster.state}: {took}; nodes {', '.join(NODES)}", err=True)
     click.echo(f"export SLURM_CONF={cluster.settings}")
 
 
@@ -221,7 +226,8 @@ def up(cluster: Cluster) -> None:
 def down(cluster: Cluster) -> None:
     """Take its processes down, jobs included."""
     began = time.monotonic()
-    did = cluster.down()
+    with _plainly():
+        did = cluster.down()
     took = f"down after {time.monotonic() - began:.1f} s" if did else "is down already"
     click.echo(f"{cluster.state}: {took}", err=True)
 

@@ -6,9 +6,13 @@ One that is up already (`python -m tests.slurm.cluster up`) is used and left up.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))  # tiny_runs
 
 from tests.slurm.cluster import Cluster
 from tests.slurm.processes import ClusterError

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.slurm.processes import ClusterError, Daemon
@@ -37,6 +41,26 @@ def check_programs() -> None:
     ]
     if missing:
         raise ClusterError(f"not installed: {', '.join(missing)}; run tests/slurm/install.sh")
+
+
+@contextlib.contextmanager
+def locked(state: Path) -> Iterator[None]:
+    """The state directory, made and locked, so that no two bring it up or down at once.
+
+    Raises:
+        ClusterError: it belongs to another user, or holds what no cluster has put there.
+    """
+    lock = state / "lock"
+    state.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if state.stat().st_uid != os.getuid():
+        raise ClusterError(f"{state} belongs to another user; name another with --state")
+    if not lock.exists() and any(state.iterdir()):
+        raise ClusterError(
+            f"{state} holds other files, and would be emptied; name another with --state"
+        )
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def make_key(state: Path) -> None:

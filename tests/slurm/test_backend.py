@@ -81,6 +81,11 @@ def folders() -> list[Path]:
     return sorted(Path("results/s").glob("*--*"))
 
 
+def log_of(folder: Path) -> str:
+    path = folder / "log.txt"
+    return path.read_text() if path.exists() else ""
+
+
 def wait_until(wanted: set[str], seconds: float = 120) -> None:
     """Until every run is in one of these states."""
     end = time.monotonic() + seconds
@@ -110,7 +115,7 @@ def submit_long(steps: int = LONG) -> tuple[Path, str]:
 
 def assert_trained_once(folder: Path, whole: Whole) -> None:
     """It began once, went on from a checkpoint, and ended as if nothing had happened."""
-    log = (folder / "log.txt").read_text()
+    log = log_of(folder)
     assert log.count("begins at step 0") == 1
     assert "goes on from the checkpoint" in log
     assert_same_run(folder, *whole)
@@ -148,7 +153,7 @@ def test_a_preempted_run_is_requeued_and_finished_from_its_checkpoint_once(
     node = cluster.node_of(job)
     cluster.sbatch("sleep 1", "--partition=urgent", "--cpus-per-task=2", f"--nodelist={node}")
     wait_until({"queued"}, 60)
-    assert "(SIGTERM)" in (folder / "log.txt").read_text()
+    assert "(SIGTERM)" in log_of(folder)
     cluster.start_now(job)
     wait_until({"done"})
     assert_trained_once(folder, whole)
@@ -164,11 +169,11 @@ def test_a_run_whose_time_is_up_is_requeued_and_finished_from_its_checkpoint_onc
     (folder,) = folders()
     ((submission,), _) = read_submissions(here / "results" / "s")
     end = time.monotonic() + 200
-    while "(SIGUSR2)" not in (folder / "log.txt").read_text() if folder.exists() else True:
+    while "(SIGUSR2)" not in log_of(folder):
         assert time.monotonic() < end
         time.sleep(1)
     cluster.start_now(submission.jobs[0])
-    while "goes on from the checkpoint" not in (folder / "log.txt").read_text():
+    while "goes on from the checkpoint" not in log_of(folder):
         assert time.monotonic() < end
         time.sleep(0.5)
     assert states() == ["running"]
@@ -183,7 +188,7 @@ def test_the_warning_signal_saves_within_seconds_and_the_run_ends_the_same(
     folder, job = submit_long()
     began = time.monotonic()
     cluster.run("scancel", "--signal=USR2", job)
-    while "(SIGUSR2)" not in (folder / "log.txt").read_text():
+    while "(SIGUSR2)" not in log_of(folder):
         assert time.monotonic() < began + 10
         time.sleep(0.05)
     cluster.start_now(job)
@@ -208,7 +213,7 @@ def test_a_node_lost_in_mid_run_costs_nothing_but_time(
         cluster.start_node(node)
     wait_until({"done"})
     cluster.wait_for(job, {"COMPLETED"}, 60)
-    log = (folder / "log.txt").read_text()
+    log = log_of(folder)
     assert log.count("begins at step 0") == 1
     assert_same_run(folder, *whole_longer)
 

@@ -82,7 +82,9 @@ def test_an_up_that_was_killed_half_way_leaves_nothing_that_blocks_the_next(
     cluster: Cluster, other: Cluster
 ) -> None:
     for last in ("munged", "mariadbd", "slurmctld"):
-        with subprocess.Popen(command(other, "up"), cwd=CHECKOUT, stdout=-3, stderr=-3) as up:
+        with subprocess.Popen(
+            command(other, "up"), cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as up:
             until(other.daemons[last].record.exists, 60, f"{last} to be started", pause=0.01)
             up.kill()
         assert not other.is_up()
@@ -99,7 +101,7 @@ def test_an_up_without_one_of_its_nodes_brings_all_up_afresh(other: Cluster) -> 
     other.stop_node("n1", hard=False)
     assert not other.is_up()
     assert other.up()
-    assert {other.node_of(other_job) for other_job in on_each_node(other)} == set(NODES)
+    assert {other.node_of(job) for job in on_each_node(other)} == set(NODES)
 
 
 def on_each_node(cluster: Cluster) -> list[str]:
@@ -124,6 +126,18 @@ def test_a_daemon_that_cannot_start_is_named_and_nothing_stays_behind(
     assert left_of(other.state) == []
 
 
+@pytest.mark.parametrize("verb", ["up", "down"])
+def test_a_directory_with_other_files_is_refused_and_left_as_it_is(
+    tmp_path: Path, verb: str
+) -> None:
+    mine = tmp_path / "database"
+    mine.write_text("mine")
+    code, _, error = said(Cluster(tmp_path), verb)
+    assert code == 1
+    assert error.startswith(f"Error: {tmp_path} holds other files")
+    assert [*tmp_path.iterdir()] == [mine]
+
+
 def test_missing_packages_are_named_with_what_installs_them(
     other: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -136,7 +150,6 @@ def test_missing_packages_are_named_with_what_installs_them(
 def test_a_host_whose_name_leads_elsewhere_is_refused_with_what_to_do(
     other: Cluster, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setattr(daemons, "check_programs", lambda: None)
     monkeypatch.setattr(cluster_module, "check_programs", lambda: None)
     monkeypatch.setattr(socket, "gethostname", lambda: "node7.example.org")
     monkeypatch.setattr(socket, "gethostbyname", {"node7": address}.__getitem__)

@@ -51,15 +51,17 @@ def test_the_jobs_of_a_dead_node_are_requeued_and_end_on_the_other(
     assert diary[:-1] == [f"start 0 on {node}", f"start 1 on {other}", f"end on {other}"]
 
 
+@pytest.mark.parametrize("dead", [True, False])
 def test_a_node_that_is_called_down_gives_its_jobs_back_at_once_and_serves_again_when_started(
-    cluster: Cluster,
+    cluster: Cluster, dead: bool
 ) -> None:
     job = cluster.sbatch("sleep 1000")
     cluster.wait_for(job, {"RUNNING"}, 30)
     node = cluster.node_of(job)
-    cluster.stop_node(node, hard=True)
+    if dead:
+        cluster.stop_node(node, hard=True)
     cluster.call_down(node)
-    cluster.wait_for(job, {"PENDING"}, 5)
+    cluster.wait_for(job, {"PENDING"}, 10)
     cluster.start_node(node)
     there = cluster.sbatch("true", f"--nodelist={node}")
     cluster.wait_for(there, {"COMPLETED"}, 30)

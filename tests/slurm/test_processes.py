@@ -34,7 +34,7 @@ def started(daemon: Daemon) -> psutil.Process:
 
 def test_a_daemon_is_no_child_of_its_starter_and_is_started_once(sleeper: Daemon) -> None:
     process = started(sleeper)
-    assert process.name() == "sleep"
+    until(lambda: process.name() == "sleep", 10, "the shell to become the daemon", pause=0.01)
     assert process.ppid() != os.getpid()
     assert started(sleeper) == process
 
@@ -63,7 +63,8 @@ def test_a_daemon_that_does_not_go_when_asked_is_killed_with_its_helpers(tmp_pat
 
 
 def test_a_pid_that_belongs_to_somebody_else_by_now_is_left_alone(sleeper: Daemon) -> None:
-    with subprocess.Popen(["sleep", "600"]) as stranger:
+    stranger = subprocess.Popen(["sleep", "600"])
+    try:
         pid, rest = Path(f"/proc/{stranger.pid}/stat").read_text().split(maxsplit=1)
         fields = rest.split()
         fields[20] = str(int(fields[20]) - 1)  # as if it had started a moment earlier
@@ -71,7 +72,9 @@ def test_a_pid_that_belongs_to_somebody_else_by_now_is_left_alone(sleeper: Daemo
         assert sleeper.process() is None
         sleeper.stop(hard=True)
         assert stranger.poll() is None
+    finally:
         stranger.kill()
+        stranger.wait()
 
 
 def test_what_a_job_left_behind_is_found_by_its_environment_and_nothing_else_is(

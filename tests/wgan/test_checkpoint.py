@@ -9,6 +9,7 @@ import os
 import pickle
 import random
 import resource
+import stat
 
 import pytest
 import torch
@@ -259,6 +260,12 @@ def test_a_full_disk_leaves_the_old_file(config, state, path, monkeypatch):
     assert [entry.name for entry in path.parent.iterdir()] == ["checkpoint.pt"]
 
 
+def test_a_removed_run_folder_does_not_come_back_as_its_checkpoint(state, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        save(tmp_path / "removed" / "checkpoints" / "step-00000003.ckpt", state, {})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_write_that_breaks_off_leaves_the_old_file(config, state, path):
     """The kernel itself ends the write in the middle of the file."""
     before = path.read_bytes()
@@ -277,10 +284,29 @@ def test_a_write_that_breaks_off_leaves_the_old_file(config, state, path):
 def test_the_file_is_synced_before_it_takes_its_name(config, state, tmp_path, monkeypatch):
     synced, fsync = [], os.fsync
     path = tmp_path / "new.pt"
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(path.exists()), fsync(fd)))
+
+    def note(descriptor):
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        synced.append((kind, path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
     save(path, state, {})
-    assert synced[:1] == [False]
-    assert path.exists()
+    # And its folder after that, without which a machine's crash may lose the name.
+    assert synced == [("file", False), ("folder", True)]
+
+
+def test_a_file_system_that_cannot_sync_a_folder_is_no_failure(config, state, path, monkeypatch):
+    fsync = os.fsync
+
+    def refuse(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    save(path, state, {"rows": 5})
+    assert load(path, new_state(config, DIGITS)) == {"rows": 5}
 
 
 def test_a_checkpoint_survives_a_state_that_was_half_filled(config, state, path):
