@@ -123,7 +123,6 @@ def test_what_a_real_run_of_no_steps_costs_beside_its_scoring(tmp_path: Path, sl
         f"(up to {1e3 * max(whole):.1f}), of which {1e3 * min(scoring):.1f} score it: "
         f"{1e3 * min(rest):.1f} ms beside (up to {1e3 * max(rest):.1f})"
     )
-    assert min(rest) > 0
 
 
 def test_spares_take_the_loading_out_of_the_gap_between_two_runs(tmp_path: Path) -> None:
