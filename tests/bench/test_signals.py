@@ -497,6 +497,7 @@ def test_the_server_outlives_every_signal_that_is_sent_to_all(
     assert all(server.is_running() for server in servers)
 
 
+@pytest.mark.slow
 def test_a_runner_asked_to_save_has_its_runs_save_and_go_on(tmp_path: Path, local: Local) -> None:
     from test_backend_local import run_all
 
