@@ -20,7 +20,7 @@ from typing import Any
 import submitit
 from submitit.core.utils import DelayedSubmission, FailedJobError, FailedSubmissionError
 
-from bench.backends.base import State, cost
+from bench.backends.base import State, turn
 from bench.backends.slurm_job import Work, job_number
 from bench.backends.slurm_states import (
     SlurmError,
@@ -63,7 +63,7 @@ class Slurm:
         self.submission: Submission | None = None
 
     def submit(self, runs: Sequence[Planned]) -> None:
-        """Hand the runs to SLURM, the longest first, `pack` of them to a job.
+        """Hand the runs to SLURM, each in its turn, `pack` of them to a job.
 
         Raises:
             SlurmError: SLURM refuses; what it has accepted before that is written down and stays.
@@ -71,7 +71,7 @@ class Slurm:
         """
         if not runs:
             return
-        ranked = sorted(runs, key=lambda item: cost(item.spec), reverse=True)
+        ranked = sorted(runs, key=turn)
         pack = self._cluster.pack
         tasks = [ranked[start : start + pack] for start in range(0, len(ranked), pack)]
         folder = self._store.folder.absolute()

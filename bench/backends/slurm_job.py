@@ -109,7 +109,8 @@ class Work:
         )
         per_gpu = -(-cluster.side_by_side // len(gpus))
         return Local(
-            threads=cluster.threads,
+            cluster.side_by_side,
+            cluster.threads,
             allow_numerics=self.allow_numerics,
             gpus=gpus,
             per_gpu=per_gpu,

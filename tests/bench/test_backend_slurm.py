@@ -461,3 +461,19 @@ def test_jobs_that_cannot_be_written_down_are_taken_back(
     with pytest.raises(OSError, match="No space left"):
         submitted(tmp_path / "results", SPECS[:2])
     assert slurm.calls("scancel") == ["12_0 12_1"]
+
+
+def test_among_runs_of_one_length_the_labels_take_turns_seed_by_seed(
+    tmp_path: Path, slurm: FakeSlurm
+) -> None:
+    """As on this machine: a sweep that is cut short leaves whole comparisons."""
+    specs = [
+        tiny(seed=seed, label=label, **changes)
+        for label, changes in (("a", {}), ("b", {"ema": 0.5}))
+        for seed in (0, 1)
+    ]
+    store, _ = submitted(tmp_path / "results", specs)
+    ((submission,), _) = read_submissions(store.folder)
+    by_id = {spec.run_id: (spec.config.seed, spec.label) for spec in specs}
+    sent = [by_id[run_id] for (run_id,) in submission.tasks]
+    assert sent == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]

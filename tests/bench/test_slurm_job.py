@@ -142,14 +142,16 @@ def test_without_its_record_a_job_trains_nothing(tmp_path: Path) -> None:
 def test_the_gpus_are_those_that_slurm_gave(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {}
 
-    def local(*_: object, **options: object) -> None:
-        asked.update(options)
+    def local(*words: object, **options: object) -> None:
+        asked.update(options, slots=words[0])
 
     monkeypatch.setattr(slurm_job, "Local", local)
     work = Work(Path("s"), "x", 0, ())
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     work._slots(Cluster(gpus=2, pack=6, side_by_side=6))
-    assert (asked["gpus"], asked["per_gpu"]) == (("2", "5"), 3)
+    assert (asked["gpus"], asked["per_gpu"], asked["slots"]) == (("2", "5"), 3, 6)
+    work._slots(Cluster(gpus=2, pack=6, side_by_side=3))
+    assert (asked["per_gpu"], asked["slots"]) == (2, 3)  # not four: it has three runs' cores
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     work._slots(Cluster(gpus=1, pack=6, side_by_side=3))
     assert (asked["gpus"], asked["per_gpu"]) == (("0",), 3)
