@@ -59,8 +59,9 @@ def run(
     Raises:
         OSError: a folder, the first of them, in which not even that can be written; the others have
             been trained.
+        LeaseLost: likewise, where one was taken over by another process or removed in mid-run.
     """
-    first: OSError | None = None
+    first: OSError | LeaseLost | None = None
     place = Place(device, threads, tuple(allow_numerics))
     with StopRequest() as stop, _threads(threads):
         if own_process:
@@ -78,6 +79,7 @@ def run(
                 continue
             except LeaseLost as lost:
                 print(f"stopped writing: {lost}", file=sys.stderr)  # noqa: T201 - no log to write to
+                first = first or lost
             except OSError as error:
                 first = first or error
     if first is not None:

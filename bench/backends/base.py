@@ -7,6 +7,7 @@ without being able to say so.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from bench.store import FINAL_STATES, Planned
 from bench.unwritable import unwritable
 
 ELSEWHERE = "trained by another runner"
+_REMOVAL_SECONDS = 2.0
 State = tuple[str, str]  # one of bench.store.STATES, and why
 
 
@@ -100,6 +102,19 @@ def ended_state(item: Planned) -> State:
     if not item.folder.is_dir():
         return "failed", f"its folder {item.folder} was removed; run again to train it anew"
     return found_state(item)
+
+
+def lost_state(item: Planned) -> State:
+    """The state of a run whose training here lost its lease: taken over, or its folder removed.
+
+    A folder is removed file by file, and the lease may go before the rest.
+    """
+    until = time.monotonic() + _REMOVAL_SECONDS
+    while found_state(item)[0] not in ("running", *FINAL_STATES) and time.monotonic() < until:
+        if not item.folder.is_dir():
+            break
+        time.sleep(0.05)
+    return ended_state(item)
 
 
 def mark(

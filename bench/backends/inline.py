@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from bench.backends.base import State, ended_state, found_state
+from bench.backends.base import State, ended_state, found_state, lost_state
+from bench.lease import LeaseLost
 from bench.store import Planned
 
 
@@ -61,6 +62,8 @@ class Inline:
                 allow_numerics=self._allow_numerics,
                 between=self._between,
             )
+        except LeaseLost:
+            self._states[item.spec.run_id] = lost_state(item)
         except OSError as error:
             there = item.folder.is_dir()
             self._states[item.spec.run_id] = (

@@ -7,6 +7,7 @@ on GPUs are divided evenly among them, and each run sees one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ from bench.backends.base import (
     State,
     ended_state,
     found_state,
+    lost_state,
     mark_failed,
     taken_elsewhere,
     turn,
@@ -26,7 +28,14 @@ from bench.backends.base import (
 from bench.backends.deaths import bury
 from bench.backends.forked import SERVER_KILLED, Forked
 from bench.backends.fresh import Fresh
-from bench.backends.processes import NotStarted, Processes, Terms, modules_for
+from bench.backends.processes import (
+    LOST,
+    UNWRITABLE,
+    NotStarted,
+    Processes,
+    Terms,
+    modules_for,
+)
 from bench.limits import oom_kills, usable_cores
 from bench.stopping import GRACE_SECONDS, SAVE_SIGNAL
 from bench.store import FINAL_STATES, Planned
@@ -160,8 +169,9 @@ class Local:
         running.process.close()
         if lost:
             return _after_its_server(item)
-        state = ended_state(item)
-        if code == 0 or running.asked or state[0] in ("done", "diverged", "failed"):
+        may_be_gone = code in (LOST, UNWRITABLE + errno.ENOENT)
+        state = lost_state(item) if may_be_gone else ended_state(item)
+        if code in (0, LOST) or running.asked or state[0] in ("done", "diverged", "failed"):
             return state
         kills = oom_kills()
         more = kills is not None and running.oom_kills is not None and kills > running.oom_kills

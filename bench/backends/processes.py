@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from bench.lease import LeaseLost
 from bench.limits import die_first
 from bench.stopping import held_back
 from bench.store import Planned
@@ -30,6 +31,7 @@ _LOADED_FOR_IMAGES = ("bench.evaluate.images", "sklearn.datasets.data", "safeten
 _LOADED_LAST = ("bench.backends.preloading",)
 # What a process ends with that could not write into its run's folder, plus the error's number.
 UNWRITABLE = 64
+LOST = 63  # what it ends with when its run was taken over, or its folder removed
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -99,6 +101,8 @@ def train(folder: Path, terms: Terms) -> None:
             allow_numerics=terms.allow_numerics,
             own_process=True,
         )
+    except LeaseLost:
+        sys.exit(LOST)
     except OSError as error:
         why = worker.explain(error, folder)[0]
         with contextlib.suppress(OSError):  # its log is where it cannot write

@@ -10,6 +10,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -434,6 +435,27 @@ def test_a_folder_removed_in_mid_run_is_named_and_the_others_go_on(
 
     assert commands.run().exit_code == 0
     assert_whole(commands, whole)
+
+
+def test_a_folder_that_is_being_removed_while_its_run_ends_is_named_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A removal is no single act: here the lease goes first and the rest a while later."""
+    commands = Commands(tmp_path, tmp_path / "results")
+    removals: list[threading.Timer] = []
+
+    def remove(path: Path) -> None:
+        shutil.rmtree(path / "lease")
+        removals.append(threading.Timer(0.4, shutil.rmtree, [path]))
+        removals[0].start()
+
+    with monkeypatch.context() as patch:
+        during_the_first(patch, remove)
+        run = commands.run()
+    removals[0].join()
+    assert run.exit_code == 1
+    assert f"its folder {first(commands).path} was removed; run again" in run.output
+    assert commands.states() == ["pending", "done"]
 
 
 @pytest.mark.slow

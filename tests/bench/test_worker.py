@@ -14,7 +14,7 @@ from tiny_runs import assert_same_run, diverging, frozen, rows_of, state_of, tin
 from bench import session, worker
 from bench.dead_critic import dead_since
 from bench.evaluate import EvaluateError
-from bench.lease import owner_of
+from bench.lease import LeaseLost, owner_of
 from bench.samples import picture
 from bench.spec import EvaluateSpec
 from bench.store import Store
@@ -150,7 +150,8 @@ def test_a_worker_whose_lease_was_taken_writes_nothing_more(
             (path / "lease").rename(path / "lease.expired-x")
             size.append((path / "train.jsonl").stat().st_size)
 
-    worker.run([path], between=steal)
+    with pytest.raises(LeaseLost, match="another process has taken this run over"):
+        worker.run([path], between=steal)
     assert (path / "train.jsonl").stat().st_size == size[0]
     assert not (path / "state.json").exists()
 
