@@ -131,7 +131,8 @@ def trend(
 ) -> Test:
     """Spearman's correlation of a measure with the order of settings, seed by seed.
 
-    A run that diverged counts as the largest, equal values everywhere as 0. Seeds that lack one of the settings are left out.
+    A run that diverged counts as the largest, equal values everywhere as 0. Seeds that lack one of
+    the settings are left out.
     """
 
     def test(seen: Observations) -> Sequence[Evidence]:
