@@ -228,3 +228,14 @@ def test_measures_take_the_number_that_they_name() -> None:
     assert final("fid")(lost) == 2
     assert diverged(lost) == 1
     assert failed_to_learn("fid", 5)(lost) == 1
+
+
+def test_a_diverged_setting_is_as_bad_as_the_worst_there_is() -> None:
+    cells = [{**CLIP, "batch_size": size} for size in (8, 16)]
+    others = [{**PENALTY, "batch_size": size} for size in (8, 16)]
+    levels = [{"fid": ends([level] * 10)} for level in (10.0, 10.0, 1000.0, 100.0)]
+    seen = world(list(zip((*cells, *others), levels, strict=True)), lost={0: range(10)})
+    (found,) = spread_over("s", FID, cells, others, claimed="above", margin=1.1)(seen)
+    # From 10 to 1,000, the worst anywhere, against 100 to 1,000: two decades over one.
+    assert found.read.center == pytest.approx(2)
+    assert find(found).word == SUPPORTED
