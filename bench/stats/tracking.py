@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bench.stats.evaluations import (
-    PRIMARY_ESTIMATE,
+    PRIMARY_ESTIMATE as PRIMARY_ESTIMATE,
     Evaluations,
     Mask,
     Vector,
