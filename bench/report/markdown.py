@@ -72,6 +72,9 @@ def files(page: Page) -> dict[str, bytes]:
     for section in page.sections:
         for picture in section.pictures:
             found[file_name(section.key, picture.name)] = picture.wide
+        for piece in section.details.pieces if section.details else ():
+            for picture in piece.pictures:
+                found[file_name(section.key, picture.name)] = picture.wide
         for sample in section.samples:
             found[sample.name] = sample.png
     for picture in page.profiles.pictures if page.profiles else ():

@@ -19,6 +19,8 @@ import pandas as pd
 
 from bench.stats.evaluations import (
     PRIMARY_ESTIMATE as PRIMARY_ESTIMATE,
+)
+from bench.stats.evaluations import (
     Evaluations,
     Mask,
     Vector,
