@@ -16,7 +16,8 @@ class Rendered:
     Attributes:
         html: one self-contained file; nothing is loaded from elsewhere.
         markdown: its twin, which shows the pictures in `files`.
-        files: what is to be written beside the Markdown, by file name (no folders).
+        files: what is to be written beside them, by path: figures/ (SVG, PDF; samples as PNG) and
+            tables/ (LaTeX, CSV).
     """
 
     html: str
@@ -27,8 +28,10 @@ class Rendered:
 def render(records: Records) -> Rendered:
     """The report on these records, the same bytes every time; reads no file but its templates."""
     from bench.report.content import page
+    from bench.report.files import files
     from bench.report.html import to_page
-    from bench.report.markdown import files, to_text
+    from bench.report.markdown import to_text
 
     content = page(records)
-    return Rendered(to_page(content), to_text(content), files(content))
+    html, shown = to_page(content)
+    return Rendered(html, to_text(content), files(content, shown))

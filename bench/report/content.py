@@ -51,6 +51,8 @@ from bench.report.sweep_tables import (
     runs_table,
     scores_table,
     seeds_table,
+    sweep_file,
+    ways_to,
 )
 from bench.stats import quality_column, summarise, track
 from bench.tables import Table
@@ -86,6 +88,14 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A run that is not simply done: a sentence, and lines to be copied that lead to it."""
+
+    sentence: str
+    ways: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Page:
     """A whole report; `profiles` and `distances` are None where no run has any."""
 
@@ -97,7 +107,7 @@ class Page:
     profiles: ProfileSection | None
     distances: Table | None
     differences: Table | None
-    failures: tuple[str, ...]
+    failures: tuple[Failure, ...]
     rules: Sequence[tuple[str, str]]
     commands: tuple[str, ...]
     environment: Table | None
@@ -142,11 +152,11 @@ def page(records: Records) -> Page:
         failures=tuple(_failures(records, unscored)),
         rules=verdict_rules(),
         commands=(
-            f"wgan-bench run sweeps/{records.sweep}.yaml",
-            f"wgan-bench report sweeps/{records.sweep}.yaml",
+            f"wgan-bench run {sweep_file(records.sweep)}",
+            f"wgan-bench report {sweep_file(records.sweep)}",
         ),
         environment=environment_table(records.environments),
-        runs=runs_table(records.runs, records.folders),
+        runs=runs_table(records.runs, records.folders, records.sweep),
         notes=tuple(records.notes),
         colours=colours,
     )
@@ -315,23 +325,26 @@ def _samples(records: Records, runs: pd.DataFrame) -> tuple[tuple[Sample, ...], 
     return tuple(item for item in everything if item.seed == chosen), tuple(everything)
 
 
-def _failures(records: Records, unscored: pd.DataFrame) -> list[str]:
+def _failures(records: Records, unscored: pd.DataFrame) -> list[Failure]:
     """Every run that is not simply done, named, with its reason."""
     runs = records.runs
     resumed = set(resumed_runs(records.environments))
     said = []
     for run in runs.to_dict("records"):
         name = f"{run['label']}, seed {run['seed']} ({run['run_id']})"
+        ways = ways_to(str(run["run_id"]), records.folders, records.sweep)
+        found: list[str] = []
         reason = str(run.get("reason") or "").strip().rstrip(".")
         if run["state"] != "done":
-            said.append(f"{name}: {run['state']}" + (f", {reason}." if reason else "."))
+            found.append(f"{name}: {run['state']}" + (f", {reason}." if reason else "."))
         if run["dead_critic"] is True or run["dead_critic"] == 1:
             since = run.get("dead_critic_since")
             known = isinstance(since, int | float) and np.isfinite(since)
-            said.append(f"{name}: its critic died" + (f" at step {since:,.0f}." if known else "."))
+            found.append(f"{name}: its critic died" + (f" at step {since:,.0f}." if known else "."))
         if run["run_id"] in resumed:
-            said.append(f"{name}: trained in more than one session.")
+            found.append(f"{name}: trained in more than one session.")
+        said += [Failure(sentence, ways) for sentence in found]
     if len(unscored):
         count = counted(len(unscored), "run")
-        said.append(f"{count} without any score belong to none of the protocols above.")
+        said.append(Failure(f"{count} without any score belong to none of the protocols above."))
     return said

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.figures import NARROW, WIDE, curves_figure, scatter_figure, seeds_figure, to_svg
+from bench.figures import NARROW, WIDE, curves_figure, scatter_figure, seeds_figure, to_pdf, to_svg
 from bench.report.sentences import counted, listed, quality_name
 from bench.report.sweep_tables import interval_frame, seed_frame
 from bench.stats import Tracking, dead_evaluations, usable
@@ -40,6 +40,17 @@ class Picture:
     title: str
     caption: str
     alt: str
+
+    @property
+    def pdf(self) -> bytes:
+        """The wide figure as PDF; empty where it was not drawn by `both_widths`."""
+        return self.wide.pdf if isinstance(self.wide, Drawing) else b""
+
+
+class Drawing(bytes):
+    """A figure as SVG, which can also be had as PDF."""
+
+    pdf: bytes
 
 
 @dataclass(frozen=True)
@@ -173,8 +184,11 @@ def seeds_picture(trackings: Sequence[Tracking], colours: Colours) -> Picture | 
 
 
 def both_widths(draw: Callable[[float], Figure], colours: Colours) -> tuple[bytes, bytes]:
-    """The SVG for a page and for a phone."""
-    return to_svg(draw(WIDE), colours), to_svg(draw(NARROW), colours)
+    """The SVG for a page, a `Drawing`, and for a phone."""
+    figure = draw(WIDE)
+    wide = Drawing(to_svg(figure, colours))
+    wide.pdf = to_pdf(figure)
+    return wide, to_svg(draw(NARROW), colours)
 
 
 def _evaluations(
