@@ -283,7 +283,7 @@ def collect(request: Request, others: tuple[Path, ...]) -> int:
     help="The folder of all reports.",
 )
 def report(request: Request, reports: Path) -> int:
-    """Write report.html and report.md from what the runs have left behind."""
+    """Write report.html and report.md, with tables/ and figures/, from what the runs left."""
     with loading():
         from bench.verbs import reading
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.files import write_bytes
 from bench.grid import Sweep, load
 from bench.store import STATES, Store, StoreError
 from bench.verbs.look import look_and_settle
@@ -15,7 +14,7 @@ from bench.verbs.show import note, runs, say, show_json, tally
 
 
 def report(request: Request, reports: Path) -> int:
-    """Collect, and write report.html and report.md."""
+    """Collect, and write report.html, report.md and the files beside them."""
     from bench.report import render
 
     sweep = load(request.sweep, request.overrides, request.only)
@@ -26,18 +25,19 @@ def report(request: Request, reports: Path) -> int:
     rendered = render(records)
     folder = reports / sweep.name
     texts = {"report.html": rendered.html.encode(), "report.md": rendered.markdown.encode()}
-    _write(folder, rendered.files)
-    paths = _write(folder, texts)
+    stale = _write(folder, rendered.files | texts)
+    paths = [folder / name for name in texts]
+    notes = [*records.notes, *_stale(stale)]
     if request.as_json:
         show_json(
             {
                 "sweep": sweep.name,
                 "files": [str(path) for path in paths],
-                "notes": records.notes,
+                "notes": notes,
             }
         )
         return 0
-    _notes(records.notes)
+    _notes(notes)
     _unfinished(request, sweep, [str(state) for state in records.runs["state"]])
     for path in paths:
         say(str(path))
@@ -54,16 +54,22 @@ def _keep_tables(store: Store, records: Any) -> None:
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    from bench.report.writing import write_report
+
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            write_bytes(folder / name, content)
+        return write_report(folder, contents)
     except OSError as error:
         raise StoreError(
             f"reports folder {str(folder)!r} cannot be written: {error.strerror or error}; "
             "choose another with --reports"
         ) from None
-    return [folder / name for name in contents]
+
+
+def _stale(paths: Sequence[Path]) -> list[str]:
+    return [
+        f"{path} is of an earlier report and was changed since: it is left, and no part of this one"
+        for path in paths
+    ]
 
 
 def _unfinished(request: Request, sweep: Sweep, states: Sequence[str]) -> None:
