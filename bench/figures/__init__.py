@@ -8,7 +8,7 @@ from bench.figures.curves import curves_figure
 from bench.figures.profiles import layer_gradients_figure, weight_histograms_figure
 from bench.figures.scatter import scatter_figure
 from bench.figures.seeds import seeds_figure
-from bench.figures.style import NARROW, WIDE, palette, to_pdf, to_svg
+from bench.figures.style import NARROW, WIDE, palette, settle, to_pdf, to_svg
 from bench.figures.surfaces import value_surfaces_figure
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "palette",
     "scatter_figure",
     "seeds_figure",
+    "settle",
     "to_pdf",
     "to_svg",
     "value_surfaces_figure",

@@ -99,11 +99,23 @@ def seed_markers(seeds: Iterable[int]) -> dict[int, str]:
     }
 
 
+def settle(figure: Figure) -> None:
+    """Lay the figure out now and for good: laying out is half the cost of writing it each time."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+
+
 def to_svg(figure: Figure, colours: Mapping[str, tuple[str, str]]) -> bytes:
     """The figure as SVG: the same bytes for the same figure, ink and colours following the scheme.
 
     Programs that know no colour schemes show it for light paper.
     """
+    settle(figure)
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # A label in a script that the font lacks is drawn as boxes; the page has it as text.
@@ -125,6 +137,7 @@ def to_svg(figure: Figure, colours: Mapping[str, tuple[str, str]]) -> bytes:
 
 def to_pdf(figure: Figure) -> bytes:
     """The figure as PDF for light paper, its fonts inside: the same bytes for the same figure."""
+    settle(figure)
     buffer = io.BytesIO()
     dateless = dict.fromkeys(("CreationDate", "ModDate", "Producer", "Creator"))
     with mpl.rc_context(STYLE), warnings.catch_warnings():

@@ -31,6 +31,7 @@ from bench.report.provenance import (
     protocol_fields,
     resumed_runs,
 )
+from bench.report.selection import drawn
 from bench.report.sentences import (
     DISCRIMINATOR,
     SIGN,
@@ -205,10 +206,12 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
     trackings = track(runs, curves, quality, floor=floor)
     distances = _distances(runs)
     references = _references(protocol, quality, floor)
+    chosen = drawn(runs, curves, quality)
+    shown = [tracking for tracking in trackings if tracking.label in chosen.labels]
     pictures = (
-        curves_picture(runs, curves, quality, references, floor, colours),
-        scatter_picture(runs, curves, quality, floor, trackings, colours),
-        seeds_picture(trackings, colours),
+        curves_picture(chosen, curves, quality, references, floor, colours),
+        scatter_picture(chosen, curves, quality, floor, shown, colours),
+        seeds_picture(shown, colours, chosen.labels_note),
     )
     return Section(
         **common,
