@@ -17,6 +17,8 @@ import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullLocator
@@ -100,7 +102,7 @@ def seed_markers(seeds: Iterable[int]) -> dict[int, str]:
 
 
 def settle(figure: Figure) -> None:
-    """Lay the figure out now and for good: laying out is half the cost of writing it each time."""
+    """Lay the figure out now and for good: layout is the dearest part of writing it each time."""
     engine = figure.get_layout_engine()
     if engine is None:
         return
@@ -120,7 +122,7 @@ def to_svg(figure: Figure, colours: Mapping[str, tuple[str, str]]) -> bytes:
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # A label in a script that the font lacks is drawn as boxes; the page has it as text.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="svg")
+        FigureCanvasSVG(figure).print_svg(buffer)
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :]
     # The metadata hold the date and matplotlib's version.
@@ -142,7 +144,7 @@ def to_pdf(figure: Figure) -> bytes:
     dateless = dict.fromkeys(("CreationDate", "ModDate", "Producer", "Creator"))
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="pdf", metadata=dateless)
+        FigureCanvasPdf(figure).print_pdf(buffer, metadata=dateless)
     return buffer.getvalue()
 
 

@@ -18,7 +18,7 @@ LIST = "files.json"
 _NAME = re.compile(r"(?:(?:figures|tables)/)?[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
-def write_report(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     """Write a report's files, by their paths in the folder, and remove what an earlier one left.
 
     Returns:

@@ -19,7 +19,7 @@ from bench.report.content import page
 from bench.report.files import files
 from bench.report.html import to_page
 from bench.report.markdown import to_text
-from bench.report.writing import write_report
+from bench.report.writing import write_files
 
 HERE = Path(__file__).parent
 
@@ -180,8 +180,8 @@ def lying(folder):
 
 
 def test_what_only_an_earlier_report_had_goes(tmp_path):
-    write_report(tmp_path, {"report.html": b"1", "tables/old.csv": b"old", "figures/a.svg": b"a"})
-    assert write_report(tmp_path, {"report.html": b"2", "figures/a.svg": b"b"}) == []
+    write_files(tmp_path, {"report.html": b"1", "tables/old.csv": b"old", "figures/a.svg": b"a"})
+    assert write_files(tmp_path, {"report.html": b"2", "figures/a.svg": b"b"}) == []
     left = lying(tmp_path)
     digests = json.loads(left.pop("files.json"))
     assert left == {"report.html": b"2", "figures/a.svg": b"b"}
@@ -189,11 +189,11 @@ def test_what_only_an_earlier_report_had_goes(tmp_path):
 
 
 def test_what_we_did_not_write_or_others_changed_stays(tmp_path):
-    write_report(tmp_path, {"tables/old.csv": b"old", "tables/older.csv": b"older"})
+    write_files(tmp_path, {"tables/old.csv": b"old", "tables/older.csv": b"older"})
     (tmp_path / "tables" / "old.csv").write_bytes(b"edited")
     (tmp_path / "tables" / "mine.csv").write_bytes(b"mine")
     (tmp_path / "notes.txt").write_bytes(b"notes")
-    changed = write_report(tmp_path, {"report.html": b"2"})
+    changed = write_files(tmp_path, {"report.html": b"2"})
     assert changed == [tmp_path / "tables" / "old.csv"]
     left = lying(tmp_path)
     assert left.pop("files.json")
@@ -222,12 +222,12 @@ def test_a_damaged_or_foreign_list_removes_nothing(tmp_path, listed):
     folder.mkdir()
     text = listed.replace("%s", hashlib.sha256(b"keep").hexdigest())
     (folder / "files.json").write_text(text)
-    assert write_report(folder, {"report.html": b"1"}) == []
+    assert write_files(folder, {"report.html": b"1"}) == []
     assert outside.read_bytes() == b"keep"
 
 
 def test_a_report_broken_off_is_cleared_by_the_next(tmp_path, monkeypatch):
-    write_report(tmp_path, {"tables/old.csv": b"old"})
+    write_files(tmp_path, {"tables/old.csv": b"old"})
     from bench.report import writing
 
     whole, calls = writing.write_bytes, []
@@ -240,9 +240,9 @@ def test_a_report_broken_off_is_cleared_by_the_next(tmp_path, monkeypatch):
 
     monkeypatch.setattr(writing, "write_bytes", fails)
     with pytest.raises(OSError, match="disk full"):
-        write_report(tmp_path, {"tables/first.csv": b"1", "tables/second.csv": b"2"})
+        write_files(tmp_path, {"tables/first.csv": b"1", "tables/second.csv": b"2"})
     monkeypatch.undo()
-    write_report(tmp_path, {"report.html": b"3"})
+    write_files(tmp_path, {"report.html": b"3"})
     left = lying(tmp_path)
     assert left.pop("files.json")
     assert left == {"report.html": b"3"}

@@ -16,7 +16,7 @@ from large_records import large_records
 
 from bench.records import Records
 from bench.report import render
-from bench.report.writing import write_report
+from bench.report.writing import write_files
 from tests.browser.chromium import Chromium
 
 
@@ -63,5 +63,5 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         rendered = render(records())
         folders[name] = tmp_path_factory.mktemp(name)
         texts = {"report.html": rendered.html.encode(), "report.md": rendered.markdown.encode()}
-        write_report(folders[name], rendered.files | texts)
+        write_files(folders[name], rendered.files | texts)
     return folders
