@@ -122,7 +122,7 @@ def to_svg(figure: Figure, colours: Mapping[str, tuple[str, str]]) -> bytes:
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # A label in a script that the font lacks is drawn as boxes; the page has it as text.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        FigureCanvasSVG(figure).print_svg(buffer)
+        FigureCanvasSVG(figure).print_svg(buffer)  # type: ignore[no-untyped-call]
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :]
     # The metadata hold the date and matplotlib's version.
@@ -144,7 +144,7 @@ def to_pdf(figure: Figure) -> bytes:
     dateless = dict.fromkeys(("CreationDate", "ModDate", "Producer", "Creator"))
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        FigureCanvasPdf(figure).print_pdf(buffer, metadata=dateless)
+        FigureCanvasPdf(figure).print_pdf(buffer, metadata=dateless)  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 

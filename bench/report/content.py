@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,11 +49,11 @@ from bench.report.sweep_tables import (
     BASELINE_NAMES,
     correlations_table,
     fields_table,
+    file_of,
     recipes_table,
     runs_table,
     scores_table,
     seeds_table,
-    sweep_file,
     ways_to,
 )
 from bench.stats import quality_column, summarise, track
@@ -157,11 +157,11 @@ def page(records: Records) -> Page:
         failures=tuple(_failures(records, unscored)),
         rules=verdict_rules(),
         commands=(
-            f"wgan-bench run {sweep_file(records.sweep)}",
-            f"wgan-bench report {sweep_file(records.sweep)}",
+            f"wgan-bench run {file_of(records.sweep)}",
+            f"wgan-bench report {file_of(records.sweep)}",
         ),
         environment=environment_table(records.environments),
-        runs=runs_table(records.runs, records.folders, records.sweep),
+        runs=runs_table(records.runs, records.folders),
         notes=tuple(records.notes),
         colours=colours,
     )
@@ -190,9 +190,9 @@ def claims_page(sweeps: Mapping[str, Records]) -> Page:
         claims=claims,
         differences=None,
         failures=tuple(
-            f"{records.sweep}: {said}"
+            replace(said, sentence=f"{records.sweep}: {said.sentence}")
             for records in several
-            for said in _failures(records, records.runs.iloc[:0])
+            for said in _failures(records, records.runs.iloc[:0], sweep_file)
         ),
         rules=(),
         commands=(
@@ -200,7 +200,7 @@ def claims_page(sweeps: Mapping[str, Records]) -> Page:
             "wgan-bench report --claims",
         ),
         environment=environment_table(environments),
-        runs=runs_table(runs, folders),
+        runs=runs_table(runs, folders, sweep_file),
         notes=tuple(note for records in several for note in records.notes),
         colours=palette(str(label) for label in runs["label"]),
     )
@@ -371,14 +371,16 @@ def _samples(records: Records, runs: pd.DataFrame) -> tuple[tuple[Sample, ...], 
     return tuple(item for item in everything if item.seed == chosen), tuple(everything)
 
 
-def _failures(records: Records, unscored: pd.DataFrame) -> list[Failure]:
+def _failures(
+    records: Records, unscored: pd.DataFrame, file: Callable[[str], str] = file_of
+) -> list[Failure]:
     """Every run that is not simply done, named, with its reason."""
     runs = records.runs
     resumed = set(resumed_runs(records.environments))
     said = []
     for run in runs.to_dict("records"):
         name = f"{run['label']}, seed {run['seed']} ({run['run_id']})"
-        ways = ways_to(str(run["run_id"]), records.folders, records.sweep)
+        ways = ways_to(str(run["run_id"]), records.folders, file(records.sweep))
         found: list[str] = []
         reason = str(run.get("reason") or "").strip().rstrip(".")
         if run["state"] != "done":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -241,15 +241,25 @@ def fields_table(values: Mapping[str, Any], first: str, second: str) -> Table:
     return Table(frame, (text_column(first, "name"), text_column(second, "value")))
 
 
-def runs_table(runs: pd.DataFrame, folders: Mapping[str, str], sweep: str) -> Table:
-    """Every run: where it lies, how it ended, and the commands that lead to it."""
-    frame = runs[["run_id", "label", "seed", "state", "steps", "training_seconds"]].assign(
+def file_of(sweep: str) -> str:
+    """Where a sweep's file lies, as a word of a command."""
+    return shlex.quote(f"sweeps/{sweep}.yaml")
+
+
+def runs_table(
+    runs: pd.DataFrame, folders: Mapping[str, str], file: Callable[[str], str] = file_of
+) -> Table:
+    """Every run: where it lies, how it ended, and the commands that lead to it.
+
+    `file` says where the file of a sweep lies, as a word of a command.
+    """
+    frame = runs[["run_id", "sweep", "label", "seed", "state", "steps", "training_seconds"]].assign(
         folder=[folders.get(run_id, NONE) for run_id in runs["run_id"]],
         detail=["dead critic" if flag else "" for flag in runs["dead_critic"] == True],  # noqa: E712
     )
 
     def run(row: Row) -> Cell:
-        ways = ways_to(str(row["run_id"]), folders, sweep)
+        ways = ways_to(str(row["run_id"]), folders, file(str(row["sweep"])))
         return Cell(str(row["run_id"]), str(row["folder"]), ("commands", *ways))
 
     return Table(
@@ -265,20 +275,15 @@ def runs_table(runs: pd.DataFrame, folders: Mapping[str, str], sweep: str) -> Ta
     )
 
 
-def ways_to(run_id: str, folders: Mapping[str, str], sweep: str) -> tuple[str, ...]:
+def ways_to(run_id: str, folders: Mapping[str, str], file: str) -> tuple[str, ...]:
     """A run's folder, and the commands that show its log and that do it alone again."""
     # An id of digits alone would be read as a number.
     chosen = run_id if re.search("[a-df-z]", run_id) else f'"{run_id}"'
     return (
         *((folders[run_id],) if run_id in folders else ()),
         shlex.join(["wgan-bench", "logs", run_id, "--lines", "100"]),
-        f"wgan-bench run {sweep_file(sweep)} --only {shlex.quote(f'id={chosen}')}",
+        f"wgan-bench run {file} --only {shlex.quote(f'id={chosen}')}",
     )
-
-
-def sweep_file(sweep: str) -> str:
-    """Where a sweep's file lies, as a word of a command."""
-    return shlex.quote(f"sweeps/{sweep}.yaml")
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
