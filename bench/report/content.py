@@ -56,6 +56,7 @@ from bench.report.sweep_tables import (
     seeds_table,
     ways_to,
 )
+from bench.report.tracking_details import TrackingDetails, tracking_details
 from bench.stats import quality_column, summarise, track
 from bench.tables import Table
 from wgan.losses import Loss
@@ -82,6 +83,7 @@ class Section:
     pictures: tuple[Picture, ...]
     correlations: Table | None
     seeds: Table | None
+    details: TrackingDetails | None
     samples: tuple[Sample, ...]
     all_samples: tuple[Sample, ...]
     samples_left_out: int
@@ -244,9 +246,11 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
             pictures=(),
             correlations=None,
             seeds=None,
+            details=None,
         )
     name = quality_name(quality)
     trackings = track(runs, curves, quality, floor=floor)
+    details = tracking_details(runs, curves, quality, name, trackings, floor=floor, colours=colours)
     distances = _distances(runs)
     references = _references(protocol, quality, floor)
     chosen = drawn(runs, curves, quality)
@@ -262,12 +266,14 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
         lead=lead(trackings),
         sign=_sign(runs, name),
         answers=tuple(
-            answer(tracking, distances.get(tracking.label, "")) for tracking in trackings
+            answer(tracking, distances.get(tracking.label, ""), details.by_label[tracking.label])
+            for tracking in trackings
         ),
         recipes=recipes_table(summarise(runs, curves, quality), name),
         pictures=tuple(picture for picture in pictures if picture is not None),
         correlations=correlations_table(trackings),
         seeds=seeds_table(trackings),
+        details=details,
     )
 
 
