@@ -20,7 +20,7 @@ from bench.stats.intervals import NOTHING, Interval, mean_interval
 from bench.stats.outcomes import DIVERGED
 from bench.stats.paired import holm, sign_flip
 
-MOST_SETTINGS = 12  # with all pairs; beyond it only those with the baseline are compared
+MOST_SETTINGS = 12  # of which all pairs are compared; beyond it only those with the baseline
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,19 @@ def default_baseline(frame: pd.DataFrame) -> str | None:
     return None
 
 
-def pairs_to_compare(labels: Sequence[str], baseline: str) -> list[tuple[str, str]]:
-    """Each label against the baseline, then all other pairs where there are at most 12 labels."""
-    others = [label for label in labels if label != baseline]
-    pairs = [(label, baseline) for label in others]
-    if len(labels) <= MOST_SETTINGS:
-        pairs += [(later, earlier) for earlier, later in combinations(others, 2)]
-    return pairs
+def pairs_with_baseline(labels: Sequence[str], baseline: str) -> list[tuple[str, str]]:
+    """Each label against the baseline: the family that is looked at first."""
+    return [(label, baseline) for label in labels if label != baseline]
+
+
+def all_pairs(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Every pair, the later label against the earlier: a second family, as large as it is.
+
+    Empty beyond 12 labels: so many comparisons could show nothing, whatever the data.
+    """
+    if len(labels) > MOST_SETTINGS:
+        return []
+    return [(later, earlier) for earlier, later in combinations(labels, 2)]
 
 
 def compare(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> list[Comparison]:

@@ -106,6 +106,6 @@ def test_labels_are_ordered_by_their_median():
     curves = pd.concat(
         [one_curve("a", [9, 8, 7, 6.0], [1.0] * 4), one_curve("b", [5.0] * 4, [1.0] * 4)]
     )
-    frame = outcomes(pd.DataFrame(rows), pd.concat(curves), "fid")
+    frame = outcomes(pd.DataFrame(rows), curves, "fid")
     assert by_median(frame) == ["y", "x", "z"]
     assert values_by_label(frame) == {"x": [6.0], "y": [5.0], "z": []}
