@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.stats.bootstrap import LEAST_BOOTSTRAP_SEEDS, percentile_bounds, resampled_counts
 from bench.stats.intervals import NOTHING, Interval, mean_interval
 from bench.stats.outcomes import DIVERGED
 from bench.stats.paired import holm, sign_flip
+from bench.stats.resamples import LEAST_BOOTSTRAP_SEEDS, percentile_bounds, resampled_counts
 
 MOST_SETTINGS = 12  # of which all pairs are compared; beyond it only those with the baseline
 

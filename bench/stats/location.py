@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.stats.bootstrap import (
+from bench.stats.intervals import NOTHING, Interval, mean_interval
+from bench.stats.outcomes import DIVERGED, FINAL
+from bench.stats.resamples import (
     LEAST_BOOTSTRAP_SEEDS,
     Floats,
     percentile_bounds,
     resampled_ranks,
 )
-from bench.stats.intervals import NOTHING, Interval, mean_interval
-from bench.stats.outcomes import DIVERGED, FINAL
 
 TRIM = 0.25  # of the values, cut off at either end for the interquartile mean
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from bench.stats.bootstrap import Floats
 from bench.stats.outcomes import DIVERGED, FINAL
+from bench.stats.resamples import Floats
 
 GRID_POINTS = 200
 

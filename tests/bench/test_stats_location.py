@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
-from bench.stats.bootstrap import RESAMPLES, percentile_bounds, resampled_ranks
 from bench.stats.location import interquartile_mean, locate, median
+from bench.stats.resamples import RESAMPLES, percentile_bounds, resampled_ranks
 
 VALUES = st.lists(st.floats(0.1, 1e4), min_size=1, max_size=40)
 
