@@ -70,7 +70,8 @@ def files(page: Page) -> dict[str, bytes]:
     """The pictures that the Markdown shows, by file name."""
     found = {}
     for section in page.sections:
-        for picture in section.pictures:
+        compared = (picture for piece in section.comparison.pieces for picture in piece.pictures)
+        for picture in (*section.pictures, *compared):
             found[file_name(section.key, picture.name)] = picture.wide
         for sample in section.samples:
             found[sample.name] = sample.png
