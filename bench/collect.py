@@ -28,6 +28,7 @@ _ARROW = {_WORDS: pa.string(), _WHOLE: pa.int64(), _YES_NO: pa.bool_(), _NUMBER:
 _MORE_RUN_COLUMNS = {
     "steps_planned": _WHOLE,
     "critic_steps": _WHOLE,
+    "warm_up_steps": _WHOLE,
     "batch_size": _WHOLE,
     "critic_norm": _WORDS,
     "generator": _WORDS,
@@ -196,6 +197,7 @@ def _run_row(run: RunRecord) -> Row:
         "fid_best": _best(run.evaluations, "fid"),
         "steps_planned": config.steps,
         "critic_steps": config.critic_steps,
+        "warm_up_steps": config.warm_up_steps,
         "batch_size": config.batch_size,
         "critic_norm": config.critic_norm,
         "generator": config.generator.name,

@@ -16,7 +16,8 @@ from bench.figures import NARROW, WIDE, curves_figure, scatter_figure, seeds_fig
 from bench.report.sentences import counted, listed, quality_name
 from bench.report.sweep_tables import interval_frame, seed_frame
 from bench.stats import Tracking, dead_evaluations, usable
-from bench.stats.tracking import PRIMARY_ESTIMATE
+from bench.stats.evaluations import PRIMARY_ESTIMATE
+from bench.stats.tracking import warm_up_ends
 from bench.tables import MINUS, correlation, number
 
 Colours = Mapping[str, tuple[str, str]]
@@ -106,9 +107,11 @@ def scatter_picture(
     """Quality against the held-out estimate, every usable evaluation; None where there is none."""
     parts = []
     by_run = dict(iter(curves.groupby("run_id", sort=False)))
+    ends = warm_up_ends(runs)
     for run in runs.to_dict("records"):
         if run["run_id"] in by_run:
-            counts, _ = usable(by_run[run["run_id"]], quality, floor=floor)
+            warm_up = ends[str(run["run_id"])]
+            counts, _ = usable(by_run[run["run_id"]], quality, floor=floor, warm_up=warm_up)
             parts.append(counts.assign(label=run["label"], seed=run["seed"]))
     points = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if points.empty:
@@ -128,8 +131,8 @@ def scatter_picture(
         wide,
         narrow,
         f"{name} against the held-out estimate.",
-        f"Each point is one evaluation, coloured by its step, with one marker per seed; step 0 and "
-        f"dead stretches are left out ({counted(len(points), 'evaluation')} of "
+        f"Each point is one evaluation, coloured by its step, with one marker per seed; step 0, "
+        f"the warm-up and dead stretches are left out ({counted(len(points), 'evaluation')} of "
         f"{seeds_per_label(points)}). Above each panel the mean over live seeds of Spearman's "
         "rank correlation, as it is and beyond the trend over time; intervals in the next figure.",
         f"Scatter plots of {name} against the held-out estimate. Mean rank correlations: {means}.",
