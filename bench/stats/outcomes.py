@@ -6,15 +6,17 @@ One row per run, on which the comparison of methods stands. A run that diverged 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from bench.stats.tracking import PRIMARY_ESTIMATE, usable
+from bench.stats.evaluations import PRIMARY_ESTIMATE, evaluations_by_run
+from bench.stats.tracking import warm_up_ends
 
 FINAL, DIVERGED, UNSCORED, UNFINISHED = "final", "diverged", "unscored", "unfinished"
 _FRESH = ("fresh_mean", "fresh_sd")
+# By which evaluations count and are chosen.
+_OF_THE_CRITIC = (PRIMARY_ESTIMATE, "estimate_held_out_error", "score_mean", "score_std")
 
 
 def outcomes(
@@ -32,9 +34,9 @@ def outcomes(
     Returns:
         label, method, run_id, seed; status ("final", "diverged", "unscored": done without a score
         at its last step, "unfinished"); final, best (the lowest evaluation, step 0 among them),
-        chosen and chosen_step (the evaluation of smallest held-out estimate, neither at step 0 nor
-        of a dead critic), fresh_mean, fresh_sd and fresh_sets (of the final model). NaN where there
-        is none; all of them belong to runs of status "final".
+        chosen and chosen_step (the evaluation of smallest held-out estimate, step 0, the critic's
+        warm-up and dead stretches left out), fresh_mean, fresh_sd and fresh_sets (of the final
+        model). NaN where there is none; all of them belong to runs of status "final".
     """
     frame = runs[["label", "run_id", "seed"]].assign(method=methods(runs))
     scored = curves[np.isfinite(curves[quality].astype(float))].sort_values("step")
@@ -53,8 +55,8 @@ def outcomes(
     found["fresh_sets"] = _column(last, "fresh_sets")
     for name, values in found.items():
         frame[name] = np.where(at_end, values.to_numpy(dtype=float), np.nan)
-    chosen = _chosen(list(runs["run_id"][at_end]), curves, quality, floor)
-    frame[["chosen", "chosen_step"]] = chosen.reindex(runs["run_id"]).to_numpy(dtype=float)
+    chosen = _chosen(runs, curves, quality, floor).reindex(runs["run_id"]).to_numpy(dtype=float)
+    frame[["chosen", "chosen_step"]] = np.where(at_end[:, None], chosen, np.nan)
     place = {label: rank for rank, label in enumerate(dict.fromkeys(runs["label"]))}
     frame = frame.assign(place=frame["label"].map(place)).sort_values(["place", "seed", "run_id"])
     return frame.drop(columns="place").reset_index(drop=True)
@@ -100,17 +102,18 @@ def by_median(frame: pd.DataFrame) -> list[str]:
 
 
 def _chosen(
-    run_ids: Sequence[str], curves: pd.DataFrame, quality: str, floor: float | None
+    runs: pd.DataFrame, curves: pd.DataFrame, quality: str, floor: float | None
 ) -> pd.DataFrame:
     """By run, quality and step of the evaluation with the smallest held-out estimate."""
-    by_run = dict(iter(curves[curves["run_id"].isin(run_ids)].groupby("run_id", sort=False)))
+    kept = [name for name in ("run_id", "step", quality, *_OF_THE_CRITIC) if name in curves.columns]
+    taken = evaluations_by_run(curves[kept], quality, floor=floor, warm_up=warm_up_ends(runs))
     rows = {}
-    for run_id in run_ids:
-        counted, _ = usable(by_run[run_id], quality, floor=floor)
-        if len(counted):
+    for run_id, evaluations in taken.items():
+        if evaluations.counts.any():
             # The first of equals.
-            row = counted.iloc[int(counted[PRIMARY_ESTIMATE].to_numpy().argmin())]
-            rows[run_id] = (float(row[quality]), float(row["step"]))
+            place = int(evaluations.counted(PRIMARY_ESTIMATE).argmin())
+            steps = evaluations.steps[evaluations.counts]
+            rows[run_id] = (float(evaluations.counted(quality)[place]), float(steps[place]))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["chosen", "chosen_step"])
 
 

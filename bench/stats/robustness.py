@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from bench.stats.location import median
 from bench.stats.outcomes import DIVERGED, FINAL
 
 
@@ -59,8 +59,7 @@ def setting_medians(frame: pd.DataFrame) -> pd.DataFrame:
     for label, group in frame.groupby("label", sort=False):
         ended = group[group["status"].isin([FINAL, DIVERGED])]
         values = ended["final"].where(ended["status"] == FINAL, math.inf)
-        middle = median(values)
-        rows.append((str(label), str(group["method"].iloc[0]), middle.center, middle.n))
+        rows.append((str(label), str(group["method"].iloc[0]), _median(values), len(values)))
     return pd.DataFrame(rows, columns=["label", "method", "median", "n"])
 
 
@@ -101,10 +100,16 @@ def robustness_by_method(frame: pd.DataFrame, levels: tuple[Level, ...]) -> list
                 within=tuple(int((medians <= level.value).sum()) for level in levels),
                 best_label=str(ended["label"].iloc[0]) if count else "",
                 best=float(medians[0]) if count else math.nan,
-                middle=median(medians).center,
+                middle=_median(medians),
                 low=float(medians[math.floor((count - 1) / 4)]) if count else math.nan,
                 high=float(medians[math.ceil(3 * (count - 1) / 4)]) if count else math.nan,
                 failed=int(np.isinf(medians).sum()),
             )
         )
     return found
+
+
+def _median(values: npt.ArrayLike) -> float:
+    """The median, infinite where half of the values are; NaN of nothing."""
+    held = np.asarray(values, dtype=float)
+    return float(np.median(held)) if len(held) else math.nan
