@@ -61,7 +61,9 @@ def forest_figure(
     """
     narrow, alone = width <= NARROW, ratios["second"].nunique() == 1
     used = width if narrow else 0.8 * width
-    figure = Figure(figsize=(used, 1.1 + 0.36 * max(2, len(ratios))), layout="constrained")
+    figure = Figure(figsize=(used, 1.1 + 0.36 * max(2, len(ratios))))
+    # Names in two lines come out a little wider than the layout reckons.
+    figure.set_layout_engine("constrained", w_pad=0.08)
     panel = figure.subplots()
     letters = 20 if narrow else 34
     names = [_row_name(row, letters, alone=alone) for row in ratios.to_dict("records")]

@@ -11,11 +11,10 @@ from typing import Any
 import pandas as pd
 
 from bench.report.provenance import mixed_clocks
-from bench.report.sentences import FIXED, counted, listed, plural
+from bench.report.sentences import FIXED, counted, listed
 from bench.stats import Interval
 from bench.stats.budgets import Budgets
 from bench.stats.comparison import Comparison, least_p, pairs_needed
-from bench.stats.intervals import NOTHING
 from bench.stats.location import Location
 from bench.stats.outcomes import DIVERGED, FINAL, UNFINISHED, UNSCORED
 from bench.stats.resamples import LEAST_BOOTSTRAP_SEEDS
@@ -141,18 +140,33 @@ def bootstrap_missing(locations: Sequence[Location]) -> list[str]:
 def improvement_missing(comparisons: Sequence[Comparison]) -> list[str]:
     """Why some probability of being better has no interval."""
     said = []
-    known = [one.improvement for one in comparisons if one.improvement is not NOTHING]
-    if any(0 < one.n < LEAST_BOOTSTRAP_SEEDS for one in known):
+    known = [
+        figure
+        for one in comparisons
+        for figure in (one.improvement, one.improvement_with_diverged)
+        if figure.n
+    ]
+    if any(figure.n < LEAST_BOOTSTRAP_SEEDS for figure in known):
         said.append(
-            f"Probabilities of being better have an interval from {LEAST_BOOTSTRAP_SEEDS} final "
-            "models on either side."
+            f"Probabilities of being better have an interval from {LEAST_BOOTSTRAP_SEEDS} runs on "
+            "either side."
         )
-    if any(one.n >= LEAST_BOOTSTRAP_SEEDS and one.center in (0, 1) for one in known):
+    if any(figure.n >= LEAST_BOOTSTRAP_SEEDS and figure.center in (0, 1) for figure in known):
         said.append(
             "Where one side wins every pair (0.00 or 1.00) a bootstrap has no width and none is "
             "given; the true probability need not be as extreme."
         )
     return said
+
+
+def diverged_left_out(comparisons: Sequence[Comparison]) -> list[str]:
+    """That diverged runs are in no difference, which flatters whoever has more of them."""
+    if not any(one.lost_pairs for one in comparisons):
+        return []
+    return [
+        "Diverged runs are in no difference, which flatters whoever has more of them: the last "
+        "column counts each as worse than any final model."
+    ]
 
 
 def ratio_missing(comparisons: Sequence[Comparison], quality: str) -> list[str]:
@@ -218,13 +232,12 @@ def nothing_final(frame: pd.DataFrame) -> str:
     return "No run has a final model with a score yet, so there is nothing to compare."
 
 
-def selection_words(shown: int, total: int, quality: str, baseline: str | None) -> str:
+def selection_words(shown: int, total: int, quality: str, baseline: str) -> str:
     """That figures and tables hold a selection, and which."""
-    besides = f", with the baseline {baseline} in any case" if baseline else ""
     return (
-        f"Of {total} recipes the {shown} with the lowest median of final {quality} are shown"
-        f"{besides}: chosen by result, so that they look better than they would again. The tables "
-        f"of all {total} are in the {plural('fold-out', 2)}."
+        f"Of {total} recipes the {shown} with the lowest median of final {quality} are shown, and "
+        f"{baseline} as the baseline in any case. They are chosen by result, so that they look "
+        f"better than they would again; fold-outs hold the tables of all {total}."
     )
 
 
