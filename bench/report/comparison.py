@@ -29,7 +29,7 @@ from bench.stats.comparison import default_baseline
 from bench.stats.location import locate
 from bench.stats.outcomes import by_median, outcomes
 
-MOST_SHOWN = 24  # recipes in a figure or an open table; all of them are in the fold-outs
+MOST_SHOWN = 16  # recipes in a figure or an open table; all of them are in the fold-outs
 
 
 @dataclass(frozen=True)

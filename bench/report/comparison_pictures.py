@@ -12,7 +12,7 @@ from bench.figures.comparison import forest_figure, pairs_figure
 from bench.figures.performance import performance_figure
 from bench.report import pictures
 from bench.report.comparison_tables import ratio_frame
-from bench.report.comparison_words import LEVEL
+from bench.report.comparison_words import LEVEL, quoted
 from bench.report.pictures import Colours, Picture
 from bench.report.sentences import counted, listed
 from bench.stats.comparison import Comparison
@@ -40,12 +40,12 @@ def forest_picture(
         "comparison-forest.svg",
         wide,
         narrow,
-        f"Each recipe's {quality} over that of {baseline}.",
+        f"Each recipe's {quality} over that of {quoted(baseline)}.",
         f"Geometric means over common seeds (n = {seeds}) of the ratio of final {quality}, with "
         "95 % intervals (Student's t of the logarithm) that are not adjusted for their number, on "
         "a logarithmic axis; a very wide interval runs off it. Filled: p of the sign-flip test at "
         f"most {LEVEL:g} after Holm over all recipes.",
-        f"Forest plot of ratios to {baseline}. {_ratios(frame)}",
+        f"Forest plot of ratios to {quoted(baseline)}. {_ratios(frame)}",
     )
 
 
@@ -120,7 +120,7 @@ def _ratios(frame: pd.DataFrame) -> str:
     """The ratios in words."""
     return (
         "; ".join(
-            f"{row['first']} over {row['second']}: {number(row['ratio'])}"
+            f"{quoted(row['first'])} over {quoted(row['second'])}: {number(row['ratio'])}"
             + (f" ({bounds})" if (bounds := span(row["ratio_low"], row["ratio_high"])) else "")
             for row in frame.to_dict("records")
         )

@@ -112,9 +112,9 @@ def baseline_piece(material: Material) -> Piece:
     table, folded = material.tabled(found, write, "first")
     return Piece(
         "baseline",
-        f"Against {material.baseline}",
+        f"Against {words.quoted(material.baseline)}",
         (
-            f"{material.baseline} is the baseline because it stands first in the sweep among the "
+            f"{words.quoted(material.baseline)} is the baseline because it stands first in the sweep among the "
             "recipes with a final model, whatever its result.",
             *words.verdicts(found, material.baseline, material.quality),
             *words.diverged_left_out(found),
@@ -123,10 +123,12 @@ def baseline_piece(material: Material) -> Piece:
         ),
         (picture,) if picture else (),
         table,
-        f"Each recipe against {material.baseline}",
-        _PAIRED.format(quality=material.quality, other=f"that of {material.baseline}"),
+        f"Each recipe against {words.quoted(material.baseline)}",
+        _PAIRED.format(
+            quality=material.quality, other=f"that of {words.quoted(material.baseline)}"
+        ),
         folded,
-        f"All recipes against {material.baseline}",
+        f"All recipes against {words.quoted(material.baseline)}",
     )
 
 

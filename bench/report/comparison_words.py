@@ -31,13 +31,19 @@ def lead(locations: Sequence[Location], quality: str) -> str:
     first = min(having, key=lambda location: location.mean.center)
     second = min(having, key=lambda location: location.median.center)
     said = (
-        f"The lowest mean of final {quality} is that of {first.label}, {with_interval(first.mean)}"
+        f"The lowest mean of final {quality} is that of {quoted(first.label)}, "
+        f"{with_interval(first.mean)}"
     )
     if first.diverged:
         said += f" ({first.diverged} more diverged and in no mean)"
     if second.label == first.label:
         return f"{said}; its median is the lowest too, {number(second.median.center)}."
-    return f"{said}; the lowest median is that of {second.label}, {number(second.median.center)}."
+    return f"{said}; the lowest median is that of {quoted(second.label)}, {number(second.median.center)}."
+
+
+def quoted(label: str) -> str:
+    """A label as it stands in a sentence: in quotation marks where it holds a comma."""
+    return listed([label])
 
 
 def with_interval(interval: Interval) -> str:
@@ -64,12 +70,13 @@ def verdicts(comparisons: Sequence[Comparison], baseline: str, quality: str) -> 
         for labels, how in ((better, "lower"), (worse, "higher"))
         if labels
     ]
+    base = quoted(baseline)
     if not tested:
-        return [f"No recipe has a final model on a seed in common with one of {baseline}."]
+        return [f"No recipe has a final model on a seed in common with one of {base}."]
     if not clauses:
-        said = f"No difference from {baseline} is shown"
+        said = f"No difference from {base} is shown"
     else:
-        said = f"Against {baseline}, {' and '.join(clauses)}"
+        said = f"Against {base}, {' and '.join(clauses)}"
         rest = len(tested) - len(shown)
         said += f"; for {counted(rest, 'more recipe')} no difference is shown" if rest else ""
     said += f" (p after Holm at most {LEVEL:g}, {counted(len(comparisons), 'comparison')})."
@@ -84,7 +91,7 @@ def could_not(comparisons: Sequence[Comparison]) -> list[str]:
         return []
     after = min(1.0, family * least)
     return [
-        f"They could not show any: with {counted(pairs, 'common seed')} a sign-flip test cannot go "
+        f"These comparisons could not show any: with {counted(pairs, 'common seed')} a sign-flip test cannot go "
         f"below p = {probability(least)}, nor below {probability(after)} after Holm over "
         f"{counted(family, 'comparison')}; that takes {pairs_needed(family, LEVEL)} common seeds."
     ]
@@ -95,7 +102,7 @@ def without_pairs(comparisons: Sequence[Comparison], baseline: str) -> list[str]
     labels = [one.first for one in comparisons if one.difference.n == 0]
     if not labels or len(labels) == len(comparisons):
         return []
-    return [f"No seed has final models of both {baseline} and {listed(labels)}."]
+    return [f"No seed has final models of both {quoted(baseline)} and {listed(labels)}."]
 
 
 def missing_models(frame: pd.DataFrame) -> list[str]:
@@ -108,7 +115,9 @@ def missing_models(frame: pd.DataFrame) -> list[str]:
     said = []
     for status, words in ways:
         counts = (frame["status"] == status).groupby(frame["label"], sort=False).sum()
-        named = [f"{label} {count} of {size}" for label, count, size in _shares(frame, counts)]
+        named = [
+            f"{quoted(label)} {count} of {size}" for label, count, size in _shares(frame, counts)
+        ]
         if named:
             said.append(f"{words[0].upper()}{words[1:]}: {listed(named)}.")
     return said
@@ -236,7 +245,7 @@ def selection_words(shown: int, total: int, quality: str, baseline: str) -> str:
     """That figures and tables hold a selection, and which."""
     return (
         f"Of {total} recipes the {shown} with the lowest median of final {quality} are shown, and "
-        f"{baseline} as the baseline in any case. They are chosen by result, so that they look "
+        f"{quoted(baseline)} as the baseline in any case. They are chosen by result, so that they look "
         f"better than they would again; fold-outs hold the tables of all {total}."
     )
 
