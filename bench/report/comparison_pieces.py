@@ -101,6 +101,7 @@ def locations_piece(material: Material) -> Piece:
 
 def baseline_piece(material: Material) -> Piece:
     """Each recipe against the baseline, on common seeds."""
+    baseline = words.quoted(material.baseline)
     pairs = pairs_with_baseline(material.labels, material.baseline)
     found = compare(material.frame, pairs)
     shown = [one for one in found if one.first in material.chosen]
@@ -112,9 +113,9 @@ def baseline_piece(material: Material) -> Piece:
     table, folded = material.tabled(found, write, "first")
     return Piece(
         "baseline",
-        f"Against {words.quoted(material.baseline)}",
+        f"Against {baseline}",
         (
-            f"{words.quoted(material.baseline)} is the baseline because it stands first in the sweep among the "
+            f"{baseline} is the baseline because it stands first in the sweep among the "
             "recipes with a final model, whatever its result.",
             *words.verdicts(found, material.baseline, material.quality),
             *words.diverged_left_out(found),
@@ -123,12 +124,10 @@ def baseline_piece(material: Material) -> Piece:
         ),
         (picture,) if picture else (),
         table,
-        f"Each recipe against {words.quoted(material.baseline)}",
-        _PAIRED.format(
-            quality=material.quality, other=f"that of {words.quoted(material.baseline)}"
-        ),
+        f"Each recipe against {baseline}",
+        _PAIRED.format(quality=material.quality, other=f"that of {baseline}"),
         folded,
-        f"All recipes against {words.quoted(material.baseline)}",
+        f"All recipes against {baseline}",
     )
 
 

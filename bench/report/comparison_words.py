@@ -20,6 +20,7 @@ from bench.stats.outcomes import DIVERGED, FINAL, UNFINISHED, UNSCORED
 from bench.stats.resamples import LEAST_BOOTSTRAP_SEEDS
 from bench.tables import number, probability, span
 
+MOST_NAMED = 12  # recipes in a sentence
 LEVEL = 0.05  # at or below which a p value after Holm shows a difference
 
 
@@ -38,7 +39,8 @@ def lead(locations: Sequence[Location], quality: str) -> str:
         said += f" ({first.diverged} more diverged and in no mean)"
     if second.label == first.label:
         return f"{said}; its median is the lowest too, {number(second.median.center)}."
-    return f"{said}; the lowest median is that of {quoted(second.label)}, {number(second.median.center)}."
+    median = number(second.median.center)
+    return f"{said}; the lowest median is that of {quoted(second.label)}, {median}."
 
 
 def quoted(label: str) -> str:
@@ -91,9 +93,10 @@ def could_not(comparisons: Sequence[Comparison]) -> list[str]:
         return []
     after = min(1.0, family * least)
     return [
-        f"These comparisons could not show any: with {counted(pairs, 'common seed')} a sign-flip test cannot go "
-        f"below p = {probability(least)}, nor below {probability(after)} after Holm over "
-        f"{counted(family, 'comparison')}; that takes {pairs_needed(family, LEVEL)} common seeds."
+        f"These comparisons could not show any: with {counted(pairs, 'common seed')} a sign-flip "
+        f"test cannot go below p = {probability(least)}, nor below {probability(after)} after Holm "
+        f"over {counted(family, 'comparison')}; that takes {pairs_needed(family, LEVEL)} common "
+        "seeds."
     ]
 
 
@@ -115,11 +118,12 @@ def missing_models(frame: pd.DataFrame) -> list[str]:
     said = []
     for status, words in ways:
         counts = (frame["status"] == status).groupby(frame["label"], sort=False).sum()
-        named = [
-            f"{quoted(label)} {count} of {size}" for label, count, size in _shares(frame, counts)
-        ]
+        named = [f"{label} {count} of {size}" for label, count, size in _shares(frame, counts)]
         if named:
-            said.append(f"{words[0].upper()}{words[1:]}: {listed(named)}.")
+            rest = [f"{len(named) - MOST_NAMED} others"] if len(named) > MOST_NAMED else []
+            said.append(
+                f"{words[0].upper()}{words[1:]}: {'; '.join([*named[:MOST_NAMED], *rest])}."
+            )
     return said
 
 
@@ -245,8 +249,8 @@ def selection_words(shown: int, total: int, quality: str, baseline: str) -> str:
     """That figures and tables hold a selection, and which."""
     return (
         f"Of {total} recipes the {shown} with the lowest median of final {quality} are shown, and "
-        f"{quoted(baseline)} as the baseline in any case. They are chosen by result, so that they look "
-        f"better than they would again; fold-outs hold the tables of all {total}."
+        f"{quoted(baseline)} as the baseline in any case. They are chosen by result, so that they "
+        f"look better than they would again; fold-outs hold the tables of all {total}."
     )
 
 

@@ -140,7 +140,7 @@ def test_no_finished_run_is_said_in_words(plain_pictures):
     part = section(replace(records, runs=records.runs.assign(state="running")))
     assert part.pieces == ()
     assert "No run has a final model with a score yet" in part.trouble[0]
-    assert "Not finished: gan 2 of 2 and wgan 2 of 2." in part.trouble
+    assert "Not finished: gan 2 of 2; wgan 2 of 2." in part.trouble
     empty = section(replace(records, runs=records.runs.iloc[:0], curves=records.curves.iloc[:0]))
     assert empty.trouble == ("The sweep has no runs, so there is nothing to compare.",)
 
@@ -298,6 +298,7 @@ def test_many_recipes_are_cut_to_a_selection_that_is_said_and_folded_out_whole(p
     assert "gan, lr=0" in set(piece(part, "locations").table.frame["label"])
     assert f"beyond {MOST_SETTINGS} recipes they are compared with the baseline only" in said(part)
     assert "1,770 pairs" in said(part)
+    assert "Against “gan, lr=0”" in [found.title for found in part.pieces]
     # The family is the whole one, also in the table of the selection.
     assert "59 comparisons" in said(part)
 
