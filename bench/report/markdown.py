@@ -34,6 +34,7 @@ def to_text(page: Page) -> str:
         finalize=escaped,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
 
