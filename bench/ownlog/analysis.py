@@ -15,6 +15,7 @@ from bench.ownlog.tidy import tidy
 from bench.records import Records
 from bench.report.provenance import parts_by_protocol
 from bench.stats import Tracking, track
+from bench.stats.tracking import PRIMARY_ESTIMATE
 
 _RESERVED = ("run_id", "step", "label", "seed", "name", "state", "dead_critic")
 
@@ -115,9 +116,16 @@ def _track(
     )
     floor = question.floor if question.floor is not None else floor
     found = track(runs, turned, quality, estimate=loss, floor=floor)
-    return tuple(
-        replace(tracking, estimate=question.loss, quality=question.quality) for tracking in found
-    )
+    return tuple(_renamed(tracking, question) for tracking in found)
+
+
+def _renamed(tracking: Tracking, question: Question) -> Tracking:
+    """The figures under the log's own names, in the notes too, which speak of "the estimate"."""
+    loss, quality = question.loss, question.quality
+    seeds = tracking.seeds
+    if loss != PRIMARY_ESTIMATE:
+        seeds = tuple(replace(seed, note=_renamed_note(seed.note, loss)) for seed in seeds)
+    return replace(tracking, seeds=seeds, estimate=loss, quality=quality)
 
 
 def _names(question: Question) -> tuple[str, str]:
@@ -125,3 +133,12 @@ def _names(question: Question) -> tuple[str, str]:
     if {question.loss, question.quality} & set(_RESERVED):
         return f"column {question.loss}", f"column {question.quality}"
     return question.loss, question.quality
+
+
+def _renamed_note(note: str, loss: str) -> str:
+    for said, instead in (
+        ("the estimate is constant", f"{loss} is constant"),
+        ("a finite estimate", f"a finite {loss}"),
+    ):
+        note = note.replace(said, instead)
+    return note

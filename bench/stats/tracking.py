@@ -202,12 +202,10 @@ def _seed_tracking(
         status = DEAD if flagged and (count < LEAST_EVALUATIONS or not left_out) else LIVE
     raw, adjusted = spearman(loss, score), time_adjusted(loss, score, step)
     note = ""
-    # Of another column than the usual one the name is said.
-    article, called = ("the ", "estimate") if estimate == PRIMARY_ESTIMATE else ("", estimate)
     if count == 0:
-        note = f"no evaluation has both a finite {called} and a finite {quality}"
+        note = f"no evaluation has both a finite estimate and a finite {quality}"
     elif np.ptp(loss) == 0 and count > 1:
-        note = f"{article}{called} is constant ({loss[0]:.3g} at all {count} evaluations)"
+        note = f"the estimate is constant ({loss[0]:.3g} at all {count} evaluations)"
     elif np.ptp(score) == 0 and count > 1:
         note = f"{quality} is constant ({score[0]:.3g} at all {count} evaluations)"
     elif count < LEAST_RAW_EVALUATIONS:
