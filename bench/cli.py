@@ -453,7 +453,7 @@ def list_parts(kind: str | None, as_json: bool, plain: bool) -> int:
     """List what a sweep file can choose from.
 
     KIND: recipes, methods, losses, optimizers, networks, generators, datasets, metrics, profiles,
-    claims or fields.
+    published, claims or fields.
     """
     with loading():
         from bench.verbs import listing
