@@ -1,4 +1,4 @@
-"""The published tables hold what was read in their sources, and are matched by stated facts only."""
+"""Published tables hold what was read in their sources, and are matched by stated facts only."""
 
 import json
 import re
