@@ -36,6 +36,7 @@ def seeds_figure(
     intervals: pd.DataFrame,
     colours: Mapping[str, tuple[str, str]],
     width: float = WIDE,
+    meaning: str = "loss and quality measure fall together",
 ) -> Figure:
     """A row per label: a marker per seed, and above them the mean with its 95 % interval.
 
@@ -47,6 +48,7 @@ def seeds_figure(
             none.
         colours: (light, dark) per label.
         width: WIDE or NARROW, inches.
+        meaning: of a correlation of +1.
     """
     labels = list(intervals["label"])
     narrow = width <= NARROW
@@ -59,7 +61,7 @@ def seeds_figure(
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     markers = seed_markers(seeds["seed"])
     for place, (panel, (kind, name)) in enumerate(zip(panels, KINDS.items(), strict=True)):
-        _axes(panel, labels, named=narrow or place == 0)
+        _axes(panel, labels, meaning, named=narrow or place == 0)
         panel.set_title(name, color=INK)
         for height_now, label in enumerate(labels):
             row = intervals[intervals["label"] == label].iloc[0]
@@ -83,7 +85,7 @@ def seeds_figure(
     return figure
 
 
-def _axes(panel: Axes, labels: list[str], *, named: bool) -> None:
+def _axes(panel: Axes, labels: list[str], meaning: str, *, named: bool) -> None:
     panel.set_ylim(max(1, len(labels)) - 0.45, -0.55)
     panel.set_yticks(
         range(len(labels)), [short(label, 18) for label in labels] if named else [""] * len(labels)
@@ -101,7 +103,7 @@ def _axes(panel: Axes, labels: list[str], *, named: bool) -> None:
     panel.grid(visible=True, axis="x")
     panel.grid(visible=False, axis="y")
     panel.spines["left"].set_visible(False)
-    panel.set_xlabel("rank correlation (+1: loss and quality measure fall together)")
+    panel.set_xlabel(f"rank correlation (+1: {meaning})")
 
 
 def _draw_interval(panel: Axes, row: pd.Series, kind: str, height: float, colour: str) -> None:

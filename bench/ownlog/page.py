@@ -17,7 +17,8 @@ from bench.ownlog.words import answers, direction_hints, share_sentence, sign_se
 from bench.report.pictures import Picture, data_uri
 from bench.report.sentences import Answer, counted, lead, listed, verdict_rules
 from bench.report.sweep_tables import correlations_table, seeds_table
-from bench.tables import Table, escape_markdown, text_column, to_html, to_markdown
+from bench.stats.tracking import LIVE
+from bench.tables import Cell, Column, Table, escape_markdown, text_column, to_html, to_markdown
 
 HERE = Path(__file__).parent
 _TRIMMED: Any = {
@@ -35,7 +36,7 @@ class LogPage:
     summary: str
     lead: str
     answers: tuple[Answer, ...]
-    shares: tuple[str, ...]
+    share: str
     sign: str
     pictures: tuple[Picture, ...]
     correlations: Table
@@ -55,11 +56,12 @@ def page(analysis: Analysis, command: str) -> LogPage:
     names = dict(zip(analysis.runs["run_id"], analysis.runs["name"], strict=True))
     correlations, runs = correlations_table(trackings), seeds_table(trackings)
     named = runs.frame.assign(run=[names[run_id] for run_id in runs.frame["run_id"]])
-    shares = [
-        f"{tracking.label}: {share}" if len(trackings) > 1 else share
-        for tracking in trackings
-        if (share := share_sentence(tracking))
-    ]
+    # Of several settings the table tells it.
+    share = share_sentence(trackings[0]) if len(trackings) == 1 else ""
+    columns = correlations.columns[1:]
+    if not analysis.own:
+        runs_column = Column("runs", lambda row: Cell(f"{row[LIVE]}"), "right")
+        columns = tuple(runs_column if "dead" in item.title else item for item in columns)
     return LogPage(
         title=f"Does {question.loss} track {question.quality}?",
         summary=f"{listed(analysis.places, 4)}: {counted(len(analysis.runs), 'run')}, "
@@ -67,12 +69,12 @@ def page(analysis: Analysis, command: str) -> LogPage:
         f"{counted(len(analysis.curves), 'evaluation')}.",
         lead=lead(trackings),
         answers=tuple(answers(analysis)),
-        shares=tuple(shares),
+        share=share,
         sign=sign_sentence(question),
         pictures=draw(analysis, colours),
         correlations=Table(
             correlations.frame,
-            (text_column("setting", "label", detail="counting"), *correlations.columns[1:]),
+            (text_column("setting", "label", detail="counting"), *columns),
             labelled=True,
         ),
         runs=Table(

@@ -238,13 +238,13 @@ def _say_left_out(joined: pd.DataFrame, question: Question, notes: list[str]) ->
             f"{loss_alone:,} steps have {question.loss} and no {question.quality}: they are no "
             "evaluations."
         )
-    quality_alone = int((evaluated & joined["loss"].isna()).sum())
+    early = joined["step"] <= 0
+    quality_alone = int((evaluated & ~early & joined["loss"].isna()).sum())
     if quality_alone:
         notes.append(f"{quality_alone:,} evaluations have no {question.loss} and are left out.")
-    infinite = evaluated & (np.isinf(joined["loss"]) | np.isinf(joined["quality"]))
+    infinite = evaluated & ~early & (np.isinf(joined["loss"]) | np.isinf(joined["quality"]))
     if infinite.any():
         notes.append(f"{int(infinite.sum()):,} evaluations with an infinite value are left out.")
-    early = joined["step"] <= 0
     if (early & evaluated).any():
         notes.append(
             f"{int((early & evaluated).sum()):,} evaluations at {question.step} 0 or before are "
