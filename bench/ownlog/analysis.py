@@ -57,7 +57,13 @@ def analyse(logs: Sequence[Log], question: Question) -> Analysis:
     read = [note for log in logs for note in log.notes]
     places = tuple(log.place for log in logs)
     if own:
-        return replace(_own(own[0], question), places=places, notes=tuple(read))
+        found_own = _own(own[0], question)
+        return replace(found_own, places=places, notes=(*read, *found_own.notes))
+    if question.floor is not None:
+        raise LogError(
+            "--floor is of use for tables of wgan-bench alone, as they were collected: it tells "
+            "dead critics by columns that no other log has"
+        )
     found = tidy(logs, question)
     names = dict(zip(("loss", "quality"), _names(question), strict=True))
     trackings = _track(found.runs, found.curves.rename(columns=names), question, None)
@@ -73,12 +79,19 @@ def _own(table: OwnTable, question: Question) -> Analysis:
     protocols = [{"id": str(name)} for name in dict.fromkeys(ids)]
     parts, _ = parts_by_protocol(_records(table, runs, protocols))
     found: list[Tracking] = []
+    notes = []
     for part in parts:
         name, rows = part.protocol.get("id"), part.runs
         if len(parts) > 1:
             # Scores of unlike protocols never meet: each protocol's settings are settings apart.
             rows = rows.assign(label=[f"{label} (protocol {name})" for label in rows["label"]])
-        found += _track(rows, part.curves, question, table.floor(name, question.quality))
+        floor = table.floor(name, question.quality)
+        if floor is None and question.floor is None:
+            notes.append(
+                f"The floor of {question.quality} is not in the table, so stretches with a dead "
+                "critic are known by constant scores alone: collect it anew, or give --floor."
+            )
+        found += _track(rows, part.curves, question, floor)
     labels = {seed.run_id: tracking.label for tracking in found for seed in tracking.seeds}
     shown = runs[runs["run_id"].isin(labels)].assign(
         label=[labels[run_id] for run_id in runs["run_id"] if run_id in labels]
@@ -93,7 +106,7 @@ def _own(table: OwnTable, question: Question) -> Analysis:
         tuple(found),
         shown[columns].reset_index(drop=True),
         scored.sort_values(["run_id", "step"]).reset_index(drop=True),
-        (),
+        tuple(dict.fromkeys(notes)),
         own=True,
     )
 

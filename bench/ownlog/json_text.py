@@ -11,6 +11,7 @@ import pandas as pd
 from bench.ownlog.question import LogError
 
 Record = dict[str, Any]
+_HEAD = 1000  # records that are looked at for their keys; all, where these lack a wanted one
 
 
 def read_records(
@@ -33,8 +34,11 @@ def read_records(
     """
     records, notes = _records(content, place)
     columns: dict[str, None] = {}
-    for record in records:
+    for record in records[:_HEAD]:
         _gather(record, columns)
+    if not set(wanted) <= columns.keys():
+        for record in records[_HEAD:]:
+            _gather(record, columns)
     found = {name: [_value(record, name) for record in records] for name in wanted}
     frame = pd.DataFrame(
         {

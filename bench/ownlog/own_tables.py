@@ -61,6 +61,7 @@ def own_table(path: Path, file: pq.ParquetFile, question: Question) -> OwnTable 
         return None
     runs, curves = runs_table.to_pandas(), file.read().to_pandas()
     more = [name for name in runs.columns if name not in curves.columns]
+    divided = question.group is not None or question.setting is not None
     joined = curves.merge(runs[["run_id", *more]], on="run_id", how="left")
     return OwnTable(
         table=pa.Table.from_pandas(joined, preserve_index=False),
@@ -68,10 +69,19 @@ def own_table(path: Path, file: pq.ParquetFile, question: Question) -> OwnTable 
         runs=runs,
         floors=_floors(file),
         divided=question.group is not None or question.setting is not None,
-        notes=(f"{path}: tables of wgan-bench; labels, seeds and states are those of {beside}.",)
-        if question.group is None and question.setting is None
-        else (),
+        notes=(
+            _note(path, beside, divided=question.group is not None or question.setting is not None),
+        ),
     )
+
+
+def _note(path: Path, beside: Path, *, divided: bool) -> str:
+    if divided:
+        return (
+            f"{path}: tables of wgan-bench, divided as you say: who diverged or has a dead critic "
+            "is not looked at. Without --group and --setting it is."
+        )
+    return f"{path}: tables of wgan-bench; labels, seeds and states are those of {beside}."
 
 
 def _floors(file: pq.ParquetFile) -> dict[str, dict[str, float]]:

@@ -79,6 +79,26 @@ def test_our_own_curves_give_exactly_the_figures_of_our_report(tmp_path, seeds):
     assert repr(found.trackings) == repr(tuple(expected))  # NaN is equal to itself here
     assert found.trackings[-1].seeds[-1].left_out == 5
     assert "labels, seeds and states are those of" in found.notes[0]
+    assert len(found.notes) == 1
+
+
+def test_a_table_without_floors_says_so_and_takes_one(tmp_path):
+    records = fake_records(["wgan"], range(2), pictures=False)
+    curves = records.curves.assign(estimate_held_out_error=1e6)
+    Store(tmp_path, "quickstart").write_tables(replace(records, curves=curves, protocols=[]))
+    path = tmp_path / "quickstart" / "curves.parquet"
+    question = Question("step", "estimate_held_out", "fid")
+    without = analyse([read(path, question)], question)
+    assert "The floor of fid is not in the table" in without.notes[1]
+    assert {seed.left_out for seed in without.trackings[0].seeds} == {0}
+    stated = replace(question, floor=7.0)
+    given = analyse([read(path, stated)], stated)
+    assert len(given.notes) == 1
+    assert all(seed.left_out > 10 for seed in given.trackings[0].seeds)
+
+
+def test_a_floor_is_refused_where_it_has_no_effect(analysed):
+    assert "--floor is of use for" in refusal(analysed, own_log(), replace(ASKED, floor=7.0))
 
 
 def test_our_own_curves_of_two_protocols_are_never_pooled(tmp_path):
@@ -108,6 +128,7 @@ def test_our_own_curves_can_be_divided_otherwise(tmp_path):
     found = analyse([read(tmp_path / "quickstart" / "curves.parquet", question)], question)
     assert [tracking.label for tracking in found.trackings] == ["nonsaturating", "wasserstein"]
     assert all(tracking.raw.center < 0 for tracking in found.trackings)
+    assert "who diverged or has a dead critic is not looked at" in found.notes[0]
 
 
 def test_several_files_are_runs_of_one_setting(tmp_path, analysed):

@@ -70,6 +70,16 @@ def test_json_lines_give_nested_keys_by_dotted_names(frame, tmp_path):
     assert "at.step, m.d.loss" in message
 
 
+def test_a_key_that_only_late_rows_have_is_found(tmp_path):
+    path = tmp_path / "log.jsonl"
+    rows = [{"step": step, "d_loss": 1.0} for step in range(1500)]
+    rows[-1]["fid"] = 2.0
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    log = read(path, Question("step", "d_loss", "fid"))
+    assert log.quality[-1] == 2.0
+    assert np.isnan(log.quality[:-1]).all()
+
+
 def test_a_json_list_serves_and_nulls_are_missing(tmp_path):
     path = tmp_path / "log.json"
     path.write_text('[{"step": 1, "d_loss": null, "fid": 3}, {"step": 2, "d_loss": 0.5}]')

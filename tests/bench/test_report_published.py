@@ -163,6 +163,10 @@ def test_only_when_every_point_agrees_is_the_refusal_left_out():
     assert set(found.points.frame["verdict"]) == {"same"}
     assert len(found.points.frame) == len(ours) == len(values) + 1
     assert found.agreement.endswith(ALIKE)
+    unstated = {key: point for key, point in alike.protocol.items() if key != "extractor"}
+    less = replace(alike, protocol=unstated)
+    (found,) = published_section(records.runs, records.curves, records.protocols[0], [less]).parts
+    assert found.agreement.endswith(REFUSAL)
     for key in ("resolution", "runs", "inception_score"):
         one = replace(alike, protocol={**alike.protocol, key: Point("x", "another")})
         (found,) = published_section(
