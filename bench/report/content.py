@@ -33,6 +33,7 @@ from bench.report.provenance import (
     protocol_fields,
     resumed_runs,
 )
+from bench.report.published import PublishedSection, published_section
 from bench.report.selection import drawn
 from bench.report.sentences import (
     DISCRIMINATOR,
@@ -89,6 +90,7 @@ class Section:
     samples: tuple[Sample, ...]
     all_samples: tuple[Sample, ...]
     samples_left_out: int
+    published: PublishedSection | None
     scores: Table | None
     extrapolated: bool
     protocol: Table | None
@@ -242,6 +244,7 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
         "samples": samples,
         "all_samples": everything[:MOST_SAMPLES],
         "samples_left_out": max(0, len(everything) - MOST_SAMPLES),
+        "published": published_section(runs, curves, protocol),
         "scores": scores_table(protocol),
         "extrapolated": bool(protocol.get("floor_extrapolated")),
         "protocol": fields_table(protocol_fields(protocol), "protocol", "value")
