@@ -144,3 +144,29 @@ def roughness(values: Sequence[float]) -> float:
     """Median size of the change from one value to the next, over their median; for `late`."""
     middle = float(np.median(values))
     return float(np.median(np.abs(np.diff(values)))) / middle if middle else math.nan
+
+
+def highest_peak(values: Sequence[float]) -> float:
+    """The largest over the median: how far the highest spike stands out; for `late`."""
+    middle = float(np.median(values))
+    return max(values) / middle if middle else math.nan
+
+
+def deepest_trough(values: Sequence[float]) -> float:
+    """The median over that of the lowest twentieth in a row: how low a zone lies; for `late`.
+
+    Infinite values are cut at 1e12, where a whole zone is 0.
+    """
+    length = max(1, len(values) // 20)
+    zones = np.lib.stride_tricks.sliding_window_view(np.asarray(values), length)
+    lowest = float(np.median(zones, axis=1).min())
+    middle = float(np.median(values))
+    return min(middle / lowest, 1e12) if lowest > 0 else 1e12 if middle > 0 else math.nan
+
+
+def log_spread(values: Sequence[float]) -> float:
+    """The standard deviation of the logarithms, zeros at the smallest that is not; for `late`."""
+    there = np.asarray([value for value in values if value > 0])
+    if not len(there):
+        return math.nan
+    return float(np.std(np.log(np.maximum(values, there.min())), ddof=1))

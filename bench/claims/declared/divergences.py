@@ -92,7 +92,7 @@ def detour(distance: Divergence) -> float:
 
 
 def growth(distance: Divergence) -> float:
-    """By what D grows when two unit Gaussians at a distance of 40 are moved to 80: its logarithm."""
+    """Log of what D grows by when two unit Gaussians at a distance of 40 are moved to 80."""
     near, far = (distance(known.gaussian(0, 1), known.gaussian(d, 1)) for d in (40, 80))
     return math.log(far / near)
 
