@@ -13,7 +13,7 @@ from bench.claims.evidence import NO_DATA, REFUTED, SUPPORTED, UNDECIDED, Eviden
 from bench.claims.judge import judge
 from bench.claims.observations import Missing, Observations
 
-SEEN = {"s": Observations([])}
+SEEN = dict.fromkeys(("a", "b", "c", *(f"c{index}" for index in range(19))), Observations([]))
 SURE = (1.0, 1.1, 0.9, 1.0, 1.2, 0.8, 1.0, 1.1, 0.9, 1.0)
 FAIR = (1.0, 1.1, 0.9, 1.0, 1.2, 0.8, 1.0, 1.1, 0.9, -0.4)  # p = 4 / 1024 by hand
 
@@ -71,7 +71,7 @@ def test_families_are_adjusted_apart() -> None:
 
 def test_a_claim_without_data_says_what_is_missing_and_counts_in_its_family() -> None:
     found = judge(
-        [claim("a", SURE), lacking("b"), claim("c", SURE, sweep="not_run")],
+        [claim("a", SURE), lacking("b"), claim("d", SURE, sweep="not_run")],
         SEEN,
     )
     assert [item.word for item in found] == [SUPPORTED, NO_DATA, NO_DATA]
