@@ -88,7 +88,8 @@ class Evaluator:
 
             self._scorer = PointScorer(spec, data, self._metrics)
         settings: dict[str, Any] = {
-            "dataset": dataset.to_plain(for_id=True),
+            # Of the whole set, as are the reals: what part of it is trained on changes no score.
+            "dataset": dataset.whole().to_plain(for_id=True),
             "dataset_version": dataset.version,
             "kind": data.kind,
             "metrics": list(self._metrics),

@@ -32,6 +32,9 @@ from wgan.data import Dataset, Images, as_pixels
 class ImageScorer:
     """Scores images against the training split, in the features of one extractor.
 
+    Where a part of it is trained on, scores are against the whole split all the same: quality is
+    measured against the distribution that the data came from.
+
     Attributes:
         settings: what the scores depend on.
         measured: `floor`, the held-out images' own scores against the training split;
@@ -53,6 +56,7 @@ class ImageScorer:
         cache: Path,
         device: str,
     ) -> None:
+        data = data.scored_against
         check_enough(dataset, data)
         self.metrics = metrics
         self.extractor: Extractor = make_extractor(

@@ -72,7 +72,8 @@ def see(config: TrainConfig, state: TrainState, data: Data, fake: Tensor, count:
 
     Args:
         fake: generated samples as `generate` makes them, at least one batch of them.
-        count: samples of each kind; fewer where the held-out split or `fake` has fewer.
+        count: samples of each kind; fewer where the held-out split or `fake` has fewer. Where the
+            training split has fewer its images are taken again, in the same order.
     """
     dtype = DTYPES[config.precision]
     rng = stream(config.seed, "evaluation:reals", state.device)
@@ -94,16 +95,24 @@ def _sample_count(config: TrainConfig, data: Data, fake: Tensor, count: int) -> 
     """As many as all sources have, in whole batches: batch norm then scores as it trains."""
     available = min(count, len(fake))
     if isinstance(data, Images):
-        available = min(available, len(data.held_out), len(data.train))
+        available = min(available, len(data.held_out))
     return max(
         available // config.batch_size * config.batch_size, min(available, config.batch_size)
     )
 
 
 def _reals(data: Data, count: int, rng: torch.Generator, *, held_out: bool) -> Tensor:
-    """`count` distinct reals: a fixed part, since a fresh draw would add noise to estimates."""
+    """`count` reals: a fixed part, since a fresh draw would add noise to estimates.
+
+    They are distinct where there are so many. Of a set that trains on a part of itself the order
+    is drawn for the whole, so that the draw after it, of held-out reals, is the whole set's.
+    """
     if isinstance(data, Images):
-        pixels = data.held_out if held_out else data.train
-        chosen = torch.randperm(len(pixels), generator=rng, device=rng.device)[:count]
+        pixels, whole = data.train, data.scored_against.train
+        if held_out:
+            pixels = whole = data.held_out
+        order = torch.randperm(len(whole), generator=rng, device=rng.device)
+        order = order[order < len(pixels)]
+        chosen = order.repeat(-(-count // len(order)))[:count]
         return as_float(pick(pixels, chosen))
     return data.held_out_batch(count, rng) if held_out else data.batch(count, rng)
