@@ -15,11 +15,11 @@ from scipy import stats as scipy_stats
 
 from bench.claims.claim import Test
 from bench.claims.evidence import Claimed, Evidence, Scale
-from bench.claims.measures import Measure, tracking
+from bench.claims.measures import Measure, counted_rows, tracking
 from bench.claims.observations import Missing, Observation, Observations, Where, pairs
 from bench.stats import seed_swap
 from bench.stats.intervals import CLIP
-from bench.stats.tracking import PRIMARY_ESTIMATE, usable
+from bench.stats.tracking import PRIMARY_ESTIMATE
 
 _TO_SCALE: dict[Scale, Callable[[float], float]] = {
     "difference": lambda value: value,
@@ -72,20 +72,29 @@ def single(
     margin: float,
     scale: Scale = "difference",
     against: float | None = None,
+    large_is_bad: bool | None = None,
 ) -> Test:
     """A measure of one setting's seeds against a number.
 
     Args:
         margin: on the scale of reading.
         against: the number, on the scale of reading; None: 0, or 1 for ratios.
+        large_is_bad: to which side a seed counts whose run diverged and so has no measure; None:
+            to neither.
     """
     start = (1.0 if scale == "ratio" else 0.0) if against is None else against
     zero = _TO_SCALE[scale](start)
+    worse = {None: 0, True: 1, False: -1}[large_is_bad]
 
     def test(seen: Observations) -> Sequence[Evidence]:
-        scaled = [_TO_SCALE[scale](measure(run)) - zero for run in seen.where(where).values()]
-        values = [value for value in scaled if math.isfinite(value)]
-        evidence = _evidence(effect, values, claimed, margin, scale, ())
+        values, sides = [], []
+        for run in seen.where(where).values():
+            value = _TO_SCALE[scale](measure(run)) - zero
+            if math.isfinite(value):
+                values.append(value)
+            elif run.state == "diverged" and worse:
+                sides.append(worse)
+        evidence = _evidence(effect, values, claimed, margin, scale, sides)
         return [replace(evidence, against=zero)]
 
     return test
@@ -102,21 +111,65 @@ def tracks(
 ) -> Test:
     """Whether the estimate tracks quality beyond time, and by the seed swap (STATISTICS section 3).
 
-    With `claimed` "within": that it does not.
+    With `claimed` "within": that it does not. A seed whose run diverged counts as one that misleads.
     """
+    beyond_time = single(
+        effect,
+        tracking(quality, estimate),
+        where,
+        claimed=claimed,
+        margin=margin,
+        scale="correlation",
+        large_is_bad=False,
+    )
 
     def test(seen: Observations) -> Sequence[Evidence]:
-        (evidence,) = single(
-            effect,
-            tracking(quality, estimate),
-            where,
-            claimed=claimed,
-            margin=margin,
-            scale="correlation",
-        )(seen)
+        (evidence,) = beyond_time(seen)
         if claimed != "above":
             return [evidence]
         return [replace(evidence, also=_swap(seen.where(where), quality, estimate))]
+
+    return test
+
+
+def does_not_track(
+    effect: str, where: Where, quality: str, *, least: float = 0.2, estimate: str = PRIMARY_ESTIMATE
+) -> Test:
+    """Whether the correlation beyond time lies below `least`: none, or one that misleads."""
+    return single(
+        effect,
+        tracking(quality, estimate),
+        where,
+        claimed="below",
+        margin=0.01,
+        scale="correlation",
+        against=least,
+        large_is_bad=False,
+    )
+
+
+def in_run(
+    effect: str,
+    first: Measure,
+    second: Measure,
+    where: Where,
+    *,
+    claimed: Claimed,
+    margin: float,
+    scale: Scale = "ratio",
+) -> Test:
+    """Two measures of the same runs, the first against the second.
+
+    Seeds are left out that lack either.
+    """
+
+    def test(seen: Observations) -> Sequence[Evidence]:
+        scaled = [
+            _TO_SCALE[scale](first(run)) - _TO_SCALE[scale](second(run))
+            for run in seen.where(where).values()
+        ]
+        values = [value for value in scaled if math.isfinite(value)]
+        return [_evidence(effect, values, claimed, margin, scale, ())]
 
     return test
 
@@ -128,17 +181,19 @@ def trend(
     *,
     claimed: Claimed,
     margin: float = 0.2,
+    large_is_bad: bool = True,
 ) -> Test:
     """Spearman's correlation of a measure with the order of settings, seed by seed.
 
-    A run that diverged counts as the largest, equal values everywhere as 0. Seeds that lack one of
+    A run that diverged counts as the worst, equal values everywhere as 0. Seeds that lack one of
     the settings are left out.
     """
+    worst = math.inf if large_is_bad else -math.inf
 
     def test(seen: Observations) -> Sequence[Evidence]:
         values = []
         for row in _rows(seen, along):
-            found = [math.inf if run.state == "diverged" else measure(run) for run in row]
+            found = [worst if run.state == "diverged" else measure(run) for run in row]
             if any(map(math.isnan, found)):
                 continue
             if len(set(found)) == 1:
@@ -283,7 +338,7 @@ def _best(measure: Measure, numbers: Sequence[float], runs: Sequence[Observation
 def _swap(runs: Mapping[int, Observation], quality: str, estimate: str) -> float:
     """The seed swap's p value over the runs that are done, on their common steps."""
     counted = [
-        usable(run.curve, quality, estimate=estimate)[0].set_index("step")
+        counted_rows(run, quality, estimate).set_index("step")
         for run in runs.values()
         if run.state == "done"
     ]

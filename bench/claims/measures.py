@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 
 from bench.claims.observations import Observation
 from bench.stats.rank import time_adjusted
@@ -122,17 +123,41 @@ def tracking(quality: str, estimate: str = PRIMARY_ESTIMATE) -> Measure:
     def measure(run: Observation) -> float:
         if run.state != "done":
             return math.nan
-        floor = run.floor.get(quality)
-        counted, _ = usable(
-            run.curve,
-            quality,
-            estimate=estimate,
-            floor=float(floor) if isinstance(floor, int | float) else None,
-        )
+        counted = counted_rows(run, quality, estimate)
         columns = (counted[name].to_numpy() for name in (estimate, quality, "step"))
         return time_adjusted(*columns)
 
     return measure
+
+
+def overfitting(run: Observation) -> float:
+    """Training less held-out estimate over the scores' standard deviation, mean of the last half.
+
+    It has no scale: about 0 where the critic scores unseen images as those it was trained on.
+    """
+    columns = [run.column(name) for name in ("estimate", "estimate_held_out", "score_std")]
+    steps = set.intersection(*(set(steps) for steps, _ in columns))
+    kept = sorted(step for step in steps if step >= run.spec.config.steps / 2)
+    if run.state != "done" or not kept:
+        return math.nan
+    train, held_out, spread_of_scores = (
+        values[np.isin(steps, kept)] for steps, values in columns
+    )
+    if not spread_of_scores.all():
+        return math.nan
+    return float(np.mean((train - held_out) / spread_of_scores))
+
+
+def counted_rows(run: Observation, quality: str, estimate: str) -> pd.DataFrame:
+    """A run's evaluations that count: columns step, `estimate`, `quality` (STATISTICS section 1)."""
+    floor = run.floor.get(quality)
+    counted, _ = usable(
+        run.curve,
+        quality,
+        estimate=estimate,
+        floor=float(floor) if isinstance(floor, int | float) else None,
+    )
+    return counted
 
 
 def spread(values: Sequence[float]) -> float:
