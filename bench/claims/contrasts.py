@@ -111,7 +111,7 @@ def tracks(
 ) -> Test:
     """Whether the estimate tracks quality beyond time, and by the seed swap (STATISTICS section 3).
 
-    With `claimed` "within": that it does not. A seed whose run diverged counts as one that misleads.
+    With `claimed` "within": that it does not. A seed that diverged counts as one that misleads.
     """
     beyond_time = single(
         effect,

@@ -140,16 +140,14 @@ def overfitting(run: Observation) -> float:
     kept = sorted(step for step in steps if step >= run.spec.config.steps / 2)
     if run.state != "done" or not kept:
         return math.nan
-    train, held_out, spread_of_scores = (
-        values[np.isin(steps, kept)] for steps, values in columns
-    )
+    train, held_out, spread_of_scores = (values[np.isin(steps, kept)] for steps, values in columns)
     if not spread_of_scores.all():
         return math.nan
     return float(np.mean((train - held_out) / spread_of_scores))
 
 
 def counted_rows(run: Observation, quality: str, estimate: str) -> pd.DataFrame:
-    """A run's evaluations that count: columns step, `estimate`, `quality` (STATISTICS section 1)."""
+    """A run's evaluations that count: columns step, `estimate` and `quality`."""
     floor = run.floor.get(quality)
     counted, _ = usable(
         run.curve,

@@ -73,7 +73,7 @@ def _run(spec: RunSpec, draw: np.random.Generator) -> Observation:
     rows = {*range(spec.log_every, last + 1, spec.log_every), last}
     scored = {*range(0, last + 1, spec.evaluate.every), last}
     steps = np.array(sorted(rows | scored))
-    curve = pd.DataFrame({"step": steps})
+    columns: dict[str, Any] = {"step": steps}
     own = (*TRAINING, *(GENERATING if spec.config.generator.trains else ()))
     for names, there in ((own, rows), (evaluation_columns(spec), scored)):
         missing = ~np.isin(steps, sorted(there))
@@ -82,13 +82,13 @@ def _run(spec: RunSpec, draw: np.random.Generator) -> Observation:
             # A critic whose estimate is all error counts as dead.
             values *= 0.01 if name == "estimate_held_out_error" else 1.0
             values[missing] = np.nan
-            curve[name] = values
+            columns[name] = values
     row: dict[str, Any] = {
         name: float(np.exp(draw.normal(0, 1))) for name, kind in RUN_TYPES.items() if kind != "str"
     }
     row |= {"state": "done", "steps": last, "seed": spec.config.seed, "dead_critic": False}
     profiles = {name: PROFILES[name](draw) for name in spec.evaluate.profiles}
-    return Observation(spec, row, curve, profiles, {"fid": 0.1, "exact_w1": 0.01})
+    return Observation(spec, row, pd.DataFrame(columns), profiles, {"fid": 0.1, "exact_w1": 0.01})
 
 
 def _layer_gradients(draw: np.random.Generator) -> dict[str, Any]:

@@ -317,7 +317,7 @@ Claim(
     SWEEP,
     all_of(
         single(
-            "standard deviation of log D / (1 - D) over that of the best",
+            f"standard deviation of log D / (1 - D); of the best {math.sqrt(1.25):.4f}",
             last("score_std"),
             OVERLAPPING,
             claimed="within",
@@ -326,7 +326,7 @@ Claim(
             against=math.sqrt(1.25),
         ),
         single(
-            "accuracy over that of the best",
+            f"accuracy; of the best {Q.distribution(0.5):.4f}",
             last("critic_accuracy"),
             OVERLAPPING,
             claimed="within",
@@ -335,7 +335,7 @@ Claim(
             against=Q.distribution(0.5),
         ),
         single(
-            "gradient at the fakes over that of the best",
+            f"gradient at the fakes; of the best {expected_slope():.4f}",
             last("fake_gradient_norm"),
             OVERLAPPING,
             claimed="within",
@@ -354,7 +354,7 @@ Claim(
     GOODFELLOW + ", theorem 1",
     SWEEP,
     single(
-        "held-out estimate over JS",
+        f"held-out estimate; JS is {known.js(P, Q):.4f}",
         last("estimate_held_out"),
         OVERLAPPING,
         claimed="within",
@@ -367,7 +367,7 @@ Claim(
     "discriminator_reaches_accuracy_1_on_disjoint_supports",
     FAMILY,
     "A discriminator tells every sample where supports do not meet, and not where they do.",
-    f"a ring of 8 against itself moved by 1 (18 standard deviations or more apart), and N(e_1, I) "
+    f"a ring of 8 against itself moved by 1 (36 standard deviations apart), and N(e_1, I) "
     f"against N(0, I), whose best accuracy is {Q.distribution(0.5):.3f}; {LEARNT}none: .001, .02",
     PERFECT,
     SWEEP,
@@ -439,7 +439,7 @@ Claim(
             for theta in THETAS
             for part in (
                 single(
-                    f"estimate over |theta| at theta = {theta:g}",
+                    f"estimate at theta = {theta:g}",
                     last("estimate_held_out"),
                     at(theta, LIPSCHITZ),
                     claimed="within",

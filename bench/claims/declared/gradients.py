@@ -17,7 +17,6 @@ from bench.claims.measures import (
     final,
     highest_peak,
     largest,
-    last,
     late,
     log_spread,
     over,
@@ -37,7 +36,7 @@ ANIL = "Anil et al. 2019, arXiv:1811.05381"
 GOODFELLOW = "Goodfellow et al. 2014, arXiv:1406.2661, section 3"
 
 DATA = {
-    "disjoint": "a ring of 8 (deviation .02) against itself moved by 1, 18 deviations or more apart",
+    "disjoint": "a ring of 8 with deviation .02 against itself moved by 1: 36 deviations apart",
     "overlapping": "a ring of 8 with deviation 1 against itself moved by 1",
 }
 STD = {"disjoint": 0.02, "overlapping": 1.0}
@@ -109,8 +108,8 @@ def lasts(loss: str, method: str, support: str) -> Test:
 Claim(
     "minimax_gradient_vanishes_on_disjoint_supports",
     FAMILY,
-    "Where supports do not meet, the gradient of the minimax generator vanishes as the critic nears "
-    "its optimum.",
+    "Where supports do not meet, the minimax generator's gradient vanishes as the critic nears its "
+    "optimum.",
     f"{DATA['disjoint']}{CRITIC}; vanishes: the last below a thousandth of the peak (a factor of "
     "1.5 counts as none)",
     PERFECT,
@@ -126,9 +125,7 @@ Claim(
     "none)",
     GOODFELLOW,
     FROZEN,
-    all_of(
-        share_of_peak("nonsaturating", "disjoint", "above"), grows("nonsaturating", "disjoint")
-    ),
+    all_of(share_of_peak("nonsaturating", "disjoint", "above"), grows("nonsaturating", "disjoint")),
 )
 Claim(
     "unconstrained_wasserstein_gradient_runs_away",

@@ -129,8 +129,8 @@ Claim(
 Claim(
     "overfitted_critic_loses_tracking_on_training_data",
     FAMILY,
-    "With an overfitted critic the training estimate no longer tracks FID as it does on all images, "
-    "nor as the held-out estimate does.",
+    "With an overfitted critic the training estimate no longer tracks FID as it does on all "
+    "images, nor as the held-out estimate does.",
     f"{FEW_SAID}wgan_gp{BEYOND_TIME}, differences on Fisher's scale; none: .2",
     OVERFITS,
     SWEEP,
