@@ -6,8 +6,9 @@ and FID within a run, beyond a common trend over time, and the seed swap.
 
 from __future__ import annotations
 
+from bench.claims.beyond_time import does_not_track, tracks
 from bench.claims.claim import Claim
-from bench.claims.contrasts import all_of, does_not_track, in_run, paired, tracks, trend
+from bench.claims.contrasts import all_of, in_run, paired, trend
 from bench.claims.measures import overfitting, tracking
 from bench.claims.observations import Where
 
