@@ -83,6 +83,16 @@ def over(first: Measure, second: Measure) -> Measure:
     return measure
 
 
+def at_least(measure: Measure, least: float) -> Measure:
+    """A measure that is cut below, so that 0 has a logarithm."""
+
+    def cut(run: Observation) -> float:
+        value = measure(run)
+        return max(value, least) if math.isfinite(value) else value
+
+    return cut
+
+
 def diverged(run: Observation) -> float:
     """1 for a run that diverged, else 0."""
     return float(run.state == "diverged")

@@ -116,7 +116,8 @@ def gradients(*cells: tuple[dict[str, Any], Sequence[float], Sequence[float]]) -
 
 
 @pytest.mark.parametrize(
-    ("last_norm", "expected"), [(1e-6, SUPPORTED), (0.3, REFUTED), (0.9e-3, REFUTED)]
+    ("last_norm", "expected"),
+    [(1e-6, SUPPORTED), (0.0, SUPPORTED), (0.3, REFUTED), (0.9e-3, REFUTED)],
 )
 def test_vanishing_is_a_thousandth_of_the_peak(last_norm: float, expected: str) -> None:
     """What lies within the margin of a thousandth has not vanished."""
