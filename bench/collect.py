@@ -53,6 +53,8 @@ _MORE_CURVE_COLUMNS = (
     "score_mean",
     "score_std",
     "largest_score",
+    "critic_gradient_norm_largest",
+    "generator_gradient_norm_largest",
     "weight_norm",
     "evaluation_seconds",
 )

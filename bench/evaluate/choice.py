@@ -46,7 +46,8 @@ def chosen_metrics(
         density: the density; None for images, which need not be loaded.
 
     Raises:
-        EvaluateError: a metric that does not fit; names those that do.
+        EvaluateError: a metric that does not fit; names those that do. Or halves or fresh sets of
+            a quality that is not measured.
     """
     if density is None:
         fitting, usual = _image_metrics(spec, dataset)
@@ -59,7 +60,16 @@ def chosen_metrics(
                 f"({'images' if density is None else density.kind}); "
                 f"what fits: {', '.join(fitting)}"
             )
-    return tuple(name for name in fitting if name in (spec.metrics or usual))
+    chosen = tuple(name for name in fitting if name in (spec.metrics or usual))
+    quality = quality_metric(density)
+    for asked, held in (("halves", spec.halves), ("fresh_sets", spec.fresh_sets)):
+        if held and quality not in chosen:
+            raise EvaluateError(
+                f"evaluate.{asked}: {str(held).lower()} is not allowed where 'metrics' leaves out "
+                f"{quality!r}, which means quality for the dataset {dataset}; add it, or leave "
+                f"{asked} out"
+            )
+    return chosen
 
 
 def check_extractor(spec: EvaluateSpec, dataset: Dataset) -> None:

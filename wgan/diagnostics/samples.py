@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -18,22 +19,27 @@ _CHUNK = 500
 
 @torch.no_grad()
 def generate(
-    config: TrainConfig, state: TrainState, count: int, data: Data | None = None
+    config: TrainConfig,
+    state: TrainState,
+    count: int,
+    data: Data | None = None,
+    rng: torch.Generator | None = None,
 ) -> Tensor:
-    """`count` samples of the generator from the seed's fixed evaluation noise.
+    """`count` samples of the generator, from the seed's fixed evaluation noise unless told.
 
     Batch norm uses its running statistics, so that a sample does not depend on its neighbours.
     Where the configuration keeps a moving average of the generator, the average is sampled.
 
     Args:
         data: what a frozen generator draws from; a trained one needs none.
+        rng: where other noise comes from, on the training's device.
 
     Returns:
         float32, (count, C, H, W) in [-1, 1] or (count, d), on the training's device.
     """
     generator = state.generator if state.average is None else state.average
     generator = copy.deepcopy(generator).eval()
-    rng = stream(config.seed, "evaluation", state.device)
+    rng = stream(config.seed, "evaluation", state.device) if rng is None else rng
     assert data is not None or config.generator.trains
     noise = config.generator.draw(
         data,  # type: ignore[arg-type]
@@ -43,6 +49,19 @@ def generate(
         DTYPES[config.precision],
     )
     return torch.cat([generator(part) for part in noise.split(_CHUNK)]).float()
+
+
+def fresh_sets(
+    config: TrainConfig, state: TrainState, sets: int, count: int, data: Data
+) -> Iterator[Tensor]:
+    """`sets` further sets of `count` samples, one after another, disjoint from all others.
+
+    Their noise is the beginning of the seed's stream `evaluation:fresh`: more sets begin with those
+    of fewer. The differences between them are what one model's score owes to its samples alone.
+    """
+    rng = stream(config.seed, "evaluation:fresh", state.device)
+    for _ in range(sets):
+        yield generate(config, state, count, data, rng)
 
 
 @dataclass(frozen=True)
