@@ -72,21 +72,29 @@ def single(
     margin: float,
     scale: Scale = "difference",
     against: float | None = None,
+    large_is_bad: bool = True,
 ) -> Test:
     """A measure of one setting's seeds against a number.
 
     Args:
         margin: on the scale of reading.
         against: the number, on the scale of reading; None: 0, or 1 for ratios.
+        large_is_bad: to which side a seed counts whose run diverged and so has no measure.
     """
     start = (1.0 if scale == "ratio" else 0.0) if against is None else against
     zero = _TO_SCALE[scale](start)
 
     def test(seen: Observations) -> Sequence[Evidence]:
-        scaled = [_TO_SCALE[scale](measure(run)) - zero for run in seen.where(where).values()]
-        values = [value for value in scaled if math.isfinite(value)]
-        evidence = _evidence(effect, values, claimed, margin, scale, ())
-        return [replace(evidence, against=zero)]
+        values, sides = [], []
+        for run in seen.where(where).values():
+            value = _TO_SCALE[scale](measure(run)) - zero
+            if math.isfinite(value):
+                values.append(value)
+            elif run.state == "diverged":
+                sides.append(1 if large_is_bad else -1)
+        evidence = _evidence(effect, values, claimed, margin, scale, sides)
+        said = f"{len(sides)} runs without a value, since they diverged" if sides else ""
+        return [replace(evidence, against=zero, note=said)]
 
     return test
 
@@ -113,6 +121,7 @@ def tracks(
             claimed=claimed,
             margin=margin,
             scale="correlation",
+            large_is_bad=False,
         )(seen)
         if claimed != "above":
             return [evidence]
