@@ -16,7 +16,7 @@ import click
 
 from bench.verbs.guard import guarded, loading
 from bench.verbs.launch import Launch
-from bench.verbs.request import DEFAULT_REPORTS, DEFAULT_RESULTS, Request
+from bench.verbs.request import DEFAULT_REPORTS, DEFAULT_RESULTS, NO_SWEEP, Request
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -71,12 +71,12 @@ def _results(verb: Callable[..., Any]) -> Callable[..., Any]:
     )(verb)
 
 
-def _takes_sweep(verb: Callable[..., int]) -> Callable[..., Any]:
-    """The sweep file and the common options, handed on as a `Request`."""
+def _takes_sweep(verb: Callable[..., int], *, required: bool = True) -> Callable[..., Any]:
+    """The sweep file (`NO_SWEEP` where it may lack) and the common options, as a `Request`."""
 
     @functools.wraps(verb)
     def call(
-        sweep: Path,
+        sweep: Path | None,
         overrides: tuple[str, ...],
         only: tuple[str, ...],
         results: Path,
@@ -84,7 +84,7 @@ def _takes_sweep(verb: Callable[..., int]) -> Callable[..., Any]:
         plain: bool,
         **rest: Any,
     ) -> int:
-        return verb(Request(sweep, overrides, only, results, as_json, plain), **rest)
+        return verb(Request(sweep or NO_SWEEP, overrides, only, results, as_json, plain), **rest)
 
     wrapped: Callable[..., Any] = _results(_shown(guarded(call)))
     wrapped = click.option(
@@ -100,7 +100,8 @@ def _takes_sweep(verb: Callable[..., int]) -> Callable[..., Any]:
         metavar="KEY=VALUE",
         help="Override the file: steps=100, seed=0..4, evaluate.every=10, optimizer.adam.lr=1e-3.",
     )(wrapped)
-    return click.argument("sweep", type=_FOLDER, metavar="SWEEP.yaml")(wrapped)
+    name = "SWEEP.yaml" if required else "[SWEEP.yaml]"
+    return click.argument("sweep", type=_FOLDER, metavar=name, required=required)(wrapped)
 
 
 def _launched(verb: Callable[..., int]) -> Callable[..., Any]:
@@ -273,7 +274,7 @@ def collect(request: Request, others: tuple[Path, ...]) -> int:
 
 
 @main.command()
-@_takes_sweep
+@functools.partial(_takes_sweep, required=False)
 @click.option(
     "--reports",
     type=_FOLDER,
@@ -282,12 +283,33 @@ def collect(request: Request, others: tuple[Path, ...]) -> int:
     metavar="DIR",
     help="The folder of all reports.",
 )
-def report(request: Request, reports: Path) -> int:
-    """Write report.html and report.md from what the runs have left behind."""
+@click.option("--claims", is_flag=True, help="Show the verdicts on the field's claims too.")
+@click.option(
+    "--claim-sweeps",
+    type=_FOLDER,
+    default=Path("sweeps/claims"),
+    show_default=True,
+    metavar="DIR",
+    help="Without a sweep file: the folder of the sweeps that supply the claims' data.",
+)
+def report(request: Request, reports: Path, claims: bool, claim_sweeps: Path) -> int:
+    """Write report.html and report.md from what the runs have left behind.
+
+    With --claims and no sweep file: the report on all claims, from those sweeps in sweeps/claims
+    that have been run.
+    """
+    if request.sweep == NO_SWEEP:
+        if not claims:
+            raise click.UsageError("Missing argument 'SWEEP.yaml' (or --claims for all claims).")
+        if request.overrides or request.only:
+            raise click.UsageError("--set and --only need a sweep file.")
     with loading():
+        from bench.verbs import claims as all_claims
         from bench.verbs import reading
 
-    return reading.report(request, reports)
+    if request.sweep == NO_SWEEP:
+        return all_claims.report_claims(request, reports, claim_sweeps)
+    return reading.report(request, reports, claims=claims)
 
 
 @main.command()

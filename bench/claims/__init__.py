@@ -19,15 +19,15 @@ __all__ = [
     "Finding",
     "Judged",
     "Observations",
-    "declared",
+    "all_claims",
     "judge",
 ]
 
 
-def declared() -> dict[str, Claim]:
+def all_claims() -> dict[str, Claim]:
     """All claims by name, family by family."""
-    from bench.claims import declared as families
+    from bench.claims.declared import load
 
-    families.load()
+    load()
     order = list(FAMILIES)
     return dict(sorted(CLAIMS.items(), key=lambda item: order.index(item[1].family)))

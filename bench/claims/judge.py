@@ -49,22 +49,21 @@ class Judged:
         return min((len(part.values) for part in self.evidence), default=0)
 
 
-def judge(claims: Iterable[Claim], sweeps: Mapping[str, Observations]) -> list[Judged]:
+def judge(claims: Iterable[Claim], observed: Mapping[str, Observations]) -> list[Judged]:
     """The verdicts on these claims, in their order.
 
-    Every claim of a family counts in Holm's adjustment, whether its sweep has been run or not; only
-    claims that are computed without chance do not.
+    Every claim counts in its family's adjustment, whether there are data for it or not; only claims
+    that are computed without chance do not.
 
     Args:
-        claims: whole families, or those that one sweep is asked about.
-        sweeps: by name, what has been trained; the claims of one that is not there have no data.
+        claims: whole families, so that the adjustment does not depend on what has been run.
+        observed: by the claim's name, the runs that it is tested on.
     """
     claims = list(claims)
-    before = [_weigh(claim, sweeps) for claim in claims]
+    before = [_weigh(claim, observed) for claim in claims]
     families: dict[str, list[int]] = defaultdict(list)
-    for index, (claim, (evidence, finding, _)) in enumerate(zip(claims, before, strict=True)):
-        exact = bool(evidence) and all(part.exact for part in evidence)
-        if not exact and (claim.sweep or finding.word == NO_DATA):
+    for index, (claim, (evidence, _, _)) in enumerate(zip(claims, before, strict=True)):
+        if not (evidence and all(part.exact for part in evidence)):
             families[claim.family].append(index)
     adjusted = [math.nan] * len(claims)
     for members in families.values():
@@ -78,9 +77,9 @@ def judge(claims: Iterable[Claim], sweeps: Mapping[str, Observations]) -> list[J
 
 
 def _weigh(
-    claim: Claim, sweeps: Mapping[str, Observations]
+    claim: Claim, observed: Mapping[str, Observations]
 ) -> tuple[tuple[Evidence, ...], Finding, tuple[Finding, ...]]:
-    seen = sweeps.get(claim.sweep) if claim.sweep else Observations([])
+    seen = observed.get(claim.name) if claim.sweep else Observations([])
     if seen is None:
         return (), Finding(NO_DATA, math.nan, f"the sweep {claim.sweep} has not been run"), ()
     try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.records import Records
 
-__all__ = ["Rendered", "render"]
+__all__ = ["Rendered", "render", "render_claims"]
 
 
 @dataclass(frozen=True)
@@ -31,4 +32,14 @@ def render(records: Records) -> Rendered:
     from bench.report.markdown import files, to_text
 
     content = page(records)
+    return Rendered(to_page(content), to_text(content), files(content))
+
+
+def render_claims(sweeps: Mapping[str, Records]) -> Rendered:
+    """The report on all declared claims, from the records of those sweeps that have been run."""
+    from bench.report.content import claims_page
+    from bench.report.html import to_page
+    from bench.report.markdown import files, to_text
+
+    content = claims_page(sweeps)
     return Rendered(to_page(content), to_text(content), files(content))

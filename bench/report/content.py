@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from bench.figures import palette
-from bench.records import Records
+from bench.records import RUN_COLUMNS, Records
+from bench.report.claims import ClaimsPart, claims_by_sweep, claims_part, part_of, sweep_file
 from bench.report.distances import distances_table
 from bench.report.pictures import (
     Colours,
@@ -56,6 +57,7 @@ from bench.stats import quality_column, summarise, track
 from bench.tables import Table
 from wgan.losses import Loss
 
+_NO_RUNS = pd.DataFrame(columns=[*RUN_COLUMNS, "reason"])
 MOST_SAMPLES = 120  # sample grids in the fold-out; beyond it the page would get too heavy to mail
 
 
@@ -87,7 +89,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report; `profiles` and `distances` are None where no run has any."""
+    """A whole report; `claims`, `profiles` and `distances` are None where there are none."""
 
     sweep: str
     question: str
@@ -96,6 +98,7 @@ class Page:
     sections: tuple[Section, ...]
     profiles: ProfileSection | None
     distances: Table | None
+    claims: ClaimsPart | None
     differences: Table | None
     failures: tuple[str, ...]
     rules: Sequence[tuple[str, str]]
@@ -138,6 +141,7 @@ def page(records: Records) -> Page:
         sections=tuple(_section(records, part, colours, several=several) for part in parts),
         profiles=profile_section(records, colours),
         distances=distances_table(records.runs, records.curves),
+        claims=claims_part(records),
         differences=protocol_differences(parts) if several else None,
         failures=tuple(_failures(records, unscored)),
         rules=verdict_rules(),
@@ -149,6 +153,45 @@ def page(records: Records) -> Page:
         runs=runs_table(records.runs, records.folders),
         notes=tuple(records.notes),
         colours=colours,
+    )
+
+
+def claims_page(sweeps: Mapping[str, Records]) -> Page:
+    """The report on all declared claims, given the records of the sweeps that have been run."""
+    claims = part_of(claims_by_sweep(sweeps))
+    several = list(sweeps.values())
+    runs = pd.concat([records.runs for records in several]) if several else _NO_RUNS
+    folders = {run_id: path for records in several for run_id, path in records.folders.items()}
+    environments = {
+        run_id: environment
+        for records in several
+        for run_id, environment in records.environments.items()
+    }
+    mixed = mixed_numerics(environments)
+    return Page(
+        sweep="claims",
+        question="Which of the field's claims hold here?",
+        summary=f"{claims.lead} {counted(len(runs), 'run')} of {counted(len(several), 'sweep')}.",
+        warnings=tuple(f"Numerics are mixed: {'; '.join(mixed)}." for _ in mixed[:1]),
+        sections=(),
+        profiles=None,
+        distances=None,
+        claims=claims,
+        differences=None,
+        failures=tuple(
+            f"{records.sweep}: {said}"
+            for records in several
+            for said in _failures(records, records.runs.iloc[:0])
+        ),
+        rules=(),
+        commands=(
+            *(f"wgan-bench run {sweep_file(name)}" for name in sweeps),
+            "wgan-bench report --claims",
+        ),
+        environment=environment_table(environments),
+        runs=runs_table(runs, folders),
+        notes=tuple(note for records in several for note in records.notes),
+        colours=palette(str(label) for label in runs["label"]),
     )
 
 
