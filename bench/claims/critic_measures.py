@@ -21,7 +21,7 @@ def layer_ratio(run: Observation) -> float:
     back, below 1 it vanishes; held within 1e-45 and 1e45. NaN for a run that is not done, and
     without the profile `layer_gradients`.
     """
-    norms = (run.profiles.get("layer_gradients") or {}).get("gradient_norms") or ()
+    norms: list[float | None] = run.profiles.get("layer_gradients", {}).get("gradient_norms", [])
     if run.state != "done" or len(norms) < 2:
         return math.nan
     first, final_layer = norms[0], norms[-1]
@@ -80,13 +80,3 @@ def minus(first: Measure, second: Measure) -> Measure:
 def between_modes(run: Observation) -> float:
     """The share of samples that lie near no mode of a mixture, at the end."""
     return 1 - last("high_quality_share")(run)
-
-
-def cost(column: str) -> Measure:
-    """A column of the `runs` table that says what a step costs; NaN where it is not there."""
-
-    def measure(run: Observation) -> float:
-        value = run.row.get(column)
-        return float(value) if isinstance(value, int | float) else math.nan
-
-    return measure

@@ -16,7 +16,6 @@ STACKS = (
     "stacked_digits (8 x 8 pixels), dcgan of width 16, 3,000 steps at the recipes' own settings, "
     "10,000 samples put into 1,000 classes by digits_cnn"
 )
-PERFECT_BETWEEN = 0.011  # of a perfect generator, exp(-9/2) in the plane
 FEW, BIAS = 100, 0.9
 
 # Data set: its modes in words, the number that counts as none, scope, sweep, who measured so.
@@ -51,7 +50,8 @@ for dataset, (modes, none, scope, sweep, measured) in SETS.items():
             family="coverage",
             sentence=f"A {spoken} covers more of {modes} than the standard GAN.",
             scope=f"{scope}; a difference within {none:g} modes counts as none",
-            source=f"Arjovsky et al. 2017, arXiv:1701.07875, section 4.3; measured as by {measured}",
+            source=f"Arjovsky et al. 2017, arXiv:1701.07875, section 4.3; measured as by "
+            f"{measured}",
             sweep=sweep,
             test=paired(
                 f"modes covered by {recipe} less those covered by {GAN}",
@@ -70,7 +70,8 @@ for recipe, spoken in WGANS.items():
         name=f"{recipe}_samples_fall_between_modes",
         family="coverage",
         sentence=f"Samples of a {spoken} fall between the modes.",
-        scope=f"ring8 and grid25; {TOYS}; more than 5 % of them, where a perfect generator has 1.1 %",
+        scope=f"ring8 and grid25; {TOYS}; more than 5 % of them, where a perfect "
+        "generator has 1.1 %",
         source="a received claim without a paper of its own; measured as by Srivastava et al. 2017 "
         "(VEEGAN), arXiv:1705.07761, section 4.1",
         sweep="claims_coverage_toys",
