@@ -70,19 +70,17 @@ def single(
     margin: float,
     scale: Scale = "difference",
     against: float | None = None,
-    large_is_bad: bool | None = None,
+    large_is_bad: bool = True,
 ) -> Test:
     """A measure of one setting's seeds against a number.
 
     Args:
         margin: on the scale of reading.
         against: the number, on the scale of reading; None: 0, or 1 for ratios.
-        large_is_bad: to which side a seed counts whose run diverged and so has no measure; None:
-            to neither.
+        large_is_bad: to which side a seed counts whose run diverged and so has no measure.
     """
     start = (1.0 if scale == "ratio" else 0.0) if against is None else against
     zero = _TO_SCALE[scale](start)
-    worse = {None: 0, True: 1, False: -1}[large_is_bad]
 
     def test(seen: Observations) -> Sequence[Evidence]:
         values, sides = [], []
@@ -90,10 +88,11 @@ def single(
             value = _TO_SCALE[scale](measure(run)) - zero
             if math.isfinite(value):
                 values.append(value)
-            elif run.state == "diverged" and worse:
-                sides.append(worse)
+            elif run.state == "diverged":
+                sides.append(1 if large_is_bad else -1)
         evidence = _evidence(effect, values, claimed, margin, scale, sides)
-        return [replace(evidence, against=zero)]
+        said = f"{len(sides)} runs without a value, since they diverged" if sides else ""
+        return [replace(evidence, against=zero, note=said)]
 
     return test
 

@@ -13,7 +13,7 @@ from claim_worlds import observed, world
 from bench.claims import all_claims
 from bench.claims.contrasts import single, trend
 from bench.claims.declared.gradients import cell
-from bench.claims.evidence import REFUTED, SUPPORTED, UNDECIDED, combine, find
+from bench.claims.evidence import REFUTED, SUPPORTED, combine, find
 from bench.claims.measures import deepest_trough, highest_peak, last, log_spread, overfitting
 from bench.claims.observations import Observations
 
@@ -63,7 +63,7 @@ def test_overfitting_is_the_gap_of_the_estimates_in_the_spread_of_scores() -> No
 def test_a_seed_that_diverged_may_count_against_a_single_setting() -> None:
     seen = world([(CLIP, {"fid": [[9.0, 2.0]] * 10})], lost={0: [1]})
     words = {}
-    for large_is_bad, lost in ((None, (0, 0)), (True, (1, 0)), (False, (0, 1))):
+    for large_is_bad, lost in ((True, (1, 0)), (False, (0, 1))):
         (found,) = single(
             "x",
             last("fid"),
@@ -77,7 +77,7 @@ def test_a_seed_that_diverged_may_count_against_a_single_setting() -> None:
         assert found.lost == lost
         words[large_is_bad] = find(found).word
     # Nine are too few to decide without it, and with it they are ten.
-    assert words == {None: UNDECIDED, True: SUPPORTED, False: find_ten_with_one_against()}
+    assert words == {True: SUPPORTED, False: find_ten_with_one_against()}
 
 
 def find_ten_with_one_against() -> str:
