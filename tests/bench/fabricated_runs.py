@@ -75,8 +75,7 @@ def _run(spec: RunSpec, draw: np.random.Generator) -> Observation:
     steps = np.array(sorted(rows | scored))
     curve = pd.DataFrame({"step": steps})
     own = (*TRAINING, *(GENERATING if spec.config.generator.trains else ()))
-    counted = ("critic_step_bytes", "critic_step_flops") if spec.evaluate.step_cost else ()
-    for names, there in ((own, rows), (evaluation_columns(spec), scored), (counted, {0})):
+    for names, there in ((own, rows), (evaluation_columns(spec), scored)):
         missing = ~np.isin(steps, sorted(there))
         for name in names:
             values = np.exp(draw.normal(0, 1, len(steps)))

@@ -203,8 +203,8 @@ for rival, spoken in (("minimax_gan", "minimax"), ("gan", "non-saturating")):
     Claim(
         name=f"wgan_trains_where_{rival}_fails",
         family="constraints",
-        sentence=f"Where data and first samples lie apart, a WGAN (gradient penalty) trains and the "
-        f"standard GAN ({spoken}) fails.",
+        sentence=f"Where data and first samples lie apart, a WGAN (gradient penalty) trains and "
+        f"the standard GAN ({spoken}) fails.",
         scope=APART,
         source="Arjovsky and Bottou 2017, arXiv:1701.04862, section 2; Arjovsky et al. 2017, "
         "arXiv:1701.07875, example 1",
