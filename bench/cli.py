@@ -380,7 +380,8 @@ def clean(request: Request, yes: bool, dry_run: bool, **kinds: bool) -> int:
 def list_parts(kind: str | None, as_json: bool, plain: bool) -> int:
     """List what a sweep file can choose from.
 
-    KIND: recipes, methods, losses, optimizers, networks, datasets, metrics or fields.
+    KIND: recipes, methods, losses, optimizers, networks, generators, datasets, metrics, profiles,
+    claims or fields.
     """
     with loading():
         from bench.verbs import listing

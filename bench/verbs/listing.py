@@ -158,6 +158,20 @@ def _fields() -> Iterator[dict[str, Any]]:
                 yield entry | {"name": section + item.name}
 
 
+def _claims() -> Iterator[dict[str, Any]]:
+    from bench.claims import all_claims  # which loads scipy's statistics
+
+    for claim in all_claims().values():
+        yield {
+            "name": claim.name,
+            "about": claim.sentence,
+            "source": claim.source,
+            "scope": claim.scope,
+            "family": claim.family,
+            "data": claim.sweep or "computed",
+        }
+
+
 KINDS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "recipes": _recipes,
     "methods": _family("lipschitz"),
@@ -168,6 +182,7 @@ KINDS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "datasets": _family("dataset"),
     "metrics": _metrics,
     "profiles": _profiles,
+    "claims": _claims,
     "fields": _fields,
 }
 
@@ -195,6 +210,7 @@ def _spell(entry: dict[str, Any]) -> str:
         lines.append(f"  estimates: {entry['distance']}; {entry['bounds']}")
     if "columns" in entry:
         lines.append(f"  for {entry['for']}; columns: {', '.join(entry['columns'])}")
+    lines += [f"  {key}: {entry[key]}" for key in ("scope", "family", "data") if key in entry]
     for name, value in entry.get("settings", {}).items():
         lines.append(f"  {name}: {flow(value)}")
     lines += [f"  {_spell_field(item)}" for item in entry.get("fields", ())]

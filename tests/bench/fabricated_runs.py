@@ -23,10 +23,15 @@ TRAINING = (
     "penalty",
     "estimate_window",
     "critic_gradient_norm",
+    "critic_gradient_norm_largest",
     "largest_score",
     "weight_norm",
 )
-GENERATING = ("generator_loss", "generator_gradient_norm")
+GENERATING = (
+    "generator_loss",
+    "generator_gradient_norm",
+    "generator_gradient_norm_largest",
+)
 DIAGNOSED = (
     "estimate",
     "estimate_held_out",
@@ -41,6 +46,7 @@ DIAGNOSED = (
     "estimate_per_lipschitz",
     "weight_bimodality",
 )
+QUALITY = ("fid", "exact_w1", "sliced_wasserstein")
 
 
 def fabricated(specs: list[RunSpec]) -> Observations:
@@ -63,8 +69,29 @@ def evaluation_columns(spec: RunSpec) -> list[str]:
         columns += ["critic_gap", "critic_gap_held_out"]
     if asked.ascent_steps:
         columns.append("lipschitz_ascent")
+    if asked.halves:
+        columns += [f"{_quality(spec)}_first_half", f"{_quality(spec)}_second_half"]
     if any(method.weight_limit is not None for method in config.lipschitz):
         columns.append("weights_at_limit")
+    return columns
+
+
+def _quality(spec: RunSpec) -> str:
+    dataset = spec.config.dataset
+    if len(dataset.shape) > 1:
+        return "fid"
+    return "exact_w1" if dataset.shape[0] <= 2 else "sliced_wasserstein"
+
+
+def _once(spec: RunSpec) -> dict[str, set[int]]:
+    """The columns that hold a figure at one step only."""
+    columns: dict[str, set[int]] = {}
+    if spec.evaluate.step_cost:
+        columns |= {"critic_step_bytes": {0}, "critic_step_flops": {0}}
+    if spec.evaluate.fresh_sets:
+        end = {spec.config.steps}
+        quality = _quality(spec)
+        columns |= {f"{quality}_fresh_mean": end, f"{quality}_fresh_sd": end, "fresh_sets": end}
     return columns
 
 
@@ -73,20 +100,26 @@ def _run(spec: RunSpec, draw: np.random.Generator) -> Observation:
     rows = {*range(spec.log_every, last + 1, spec.log_every), last}
     scored = {*range(0, last + 1, spec.evaluate.every), last}
     steps = np.array(sorted(rows | scored))
-    curve = pd.DataFrame({"step": steps})
+    columns: dict[str, Any] = {"step": steps}
     own = (*TRAINING, *(GENERATING if spec.config.generator.trains else ()))
-    for names, there in ((own, rows), (evaluation_columns(spec), scored)):
+    filled = [(own, rows), (evaluation_columns(spec), scored)]
+    filled += [((name,), there) for name, there in _once(spec).items()]
+    for names, there in filled:
         missing = ~np.isin(steps, sorted(there))
         for name in names:
             values = np.exp(draw.normal(0, 1, len(steps)))
+            # A critic whose estimate is all error counts as dead.
+            values *= 0.01 if name == "estimate_held_out_error" else 1.0
+            # Quality gets better by far: claims ask when it first fell to a share of what it was.
+            values *= 1 + 1e4 * np.exp(-20 * steps / last) if name in QUALITY else 1.0
             values[missing] = np.nan
-            curve[name] = values
+            columns[name] = values
     row: dict[str, Any] = {
         name: float(np.exp(draw.normal(0, 1))) for name, kind in RUN_TYPES.items() if kind != "str"
     }
     row |= {"state": "done", "steps": last, "seed": spec.config.seed, "dead_critic": False}
     profiles = {name: PROFILES[name](draw) for name in spec.evaluate.profiles}
-    return Observation(spec, row, curve, profiles, {"fid": 0.1, "exact_w1": 0.01})
+    return Observation(spec, row, pd.DataFrame(columns), profiles, {"fid": 0.1, "exact_w1": 0.01})
 
 
 def _layer_gradients(draw: np.random.Generator) -> dict[str, Any]:
