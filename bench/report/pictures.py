@@ -163,15 +163,25 @@ def scatter_picture(
 
 
 def seeds_picture(
-    trackings: Sequence[Tracking], colours: Colours, note: str = ""
+    trackings: Sequence[Tracking],
+    colours: Colours,
+    note: str = "",
+    meaning: str = "loss and quality measure fall together",
 ) -> Picture | None:
-    """Each seed's correlation and the intervals; None where no seed has one."""
+    """Each seed's correlation and the intervals; None where no seed has one.
+
+    Args:
+        trackings: their statistics.
+        colours: (light, dark) per label.
+        note: a sentence on what is left out.
+        meaning: of a correlation of +1.
+    """
     seeds = seed_frame(trackings)
     if seeds.empty or not np.isfinite(seeds["raw"]).any():
         return None
     intervals = interval_frame(trackings)
     wide, narrow = both_widths(
-        lambda width: seeds_figure(seeds, intervals, colours, width), colours
+        lambda width: seeds_figure(seeds, intervals, colours, width, meaning), colours
     )
     name = quality_name(trackings[0].quality)
     counts = {tracking.raw.n for tracking in trackings}
