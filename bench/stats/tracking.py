@@ -19,16 +19,15 @@ import pandas as pd
 
 from bench.stats.evaluations import (
     DEATH_COLUMNS,
-    PRIMARY_ESTIMATE as PRIMARY_ESTIMATE,
-)
-from bench.stats.evaluations import (
-    DEATH_COLUMNS,
     Evaluations,
     Mask,
     Vector,
     column_of,
     dead_stretches,
     evaluations_by_run,
+)
+from bench.stats.evaluations import (
+    PRIMARY_ESTIMATE as PRIMARY_ESTIMATE,
 )
 from bench.stats.intervals import Interval, fisher_interval
 from bench.stats.rank import (
