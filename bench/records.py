@@ -66,6 +66,8 @@ CURVE_COLUMNS = (
     "coverage",
     "sliced_wasserstein",
 )
+# In the metadata of curves.parquet: {protocol id: {metric: score of real data against real data}}.
+FLOORS = b"wgan_bench.floors"
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Records:
         folders: by run id, the run folder relative to the results folder.
         notes: sentences about what was found damaged or recovered while reading.
         profiles: by run id and name, the last profile (`wgan.diagnostics.profiles`).
+        claims: the names of the claims that the sweep file lists.
     """
 
     sweep: str
@@ -97,3 +100,4 @@ class Records:
     folders: dict[str, str]
     notes: list[str]
     profiles: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    claims: tuple[str, ...] = ()

@@ -167,12 +167,17 @@ def _condition(name: str, choice: Choice) -> Any:
     value = choice.value
     entries = value["all"] if isinstance(value, dict) and list(value) == ["all"] else [value]
     try:
-        return [_pattern(name, entry) for entry in entries]
+        return [pattern(name, entry) for entry in entries]
     except ConfigError as error:
         raise choice.error(error.path[1:], sentence(error)) from None
 
 
-def _pattern(family: str, plain: Any) -> Pattern:
+def pattern(family: str, plain: Any) -> Pattern:
+    """A component as conditions mean it: `name`, or `{name: {field: value}}`.
+
+    Raises:
+        ConfigError: an unknown name or field, or a value that is not allowed.
+    """
     if isinstance(plain, str):
         return Pattern(component(family, plain).name, ())
     if not isinstance(plain, dict) or len(plain) != 1:

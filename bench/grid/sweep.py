@@ -20,7 +20,7 @@ from bench.grid.labels import label_all
 from bench.grid.looks import check_looks
 from bench.grid.overrides import Overrides, parse_overrides
 from bench.grid.selection import select
-from bench.grid.settings import FIELDS, as_mapping, flow, nearest, sentence, short
+from bench.grid.settings import FIELDS, as_mapping, flow, nearest, sentence, short, unknown
 from bench.grid.source import Source, SweepError, read
 from bench.spec import EvaluateSpec, RunSpec
 from wgan.components import ConfigError, build, check_settings, setting
@@ -53,7 +53,7 @@ class Sweep:
     Attributes:
         runs: in the order of the file, the last axis fastest.
         excluded: by exclusion of the file, how many runs it took out and why.
-        claims: the names of the claims that the sweep supplies data for.
+        claims: the names of the claims that the sweep supplies data for, each declared.
         total: the number of runs before `--only` chose among them.
         dataset_places: by data set (`str` of its `to_plain`), where it is written, `file:line`.
         weights_place: where `evaluate.inception_weights` is written.
@@ -213,7 +213,19 @@ def _claims(source: Source, file: dict[str, Any]) -> list[str]:
             raise source.error(
                 ("claims", index), f"claims: {short(claim)} is not allowed: must be a word"
             )
+    _check_claims(source, plain)
     return list(plain)
+
+
+def _check_claims(source: Source, names: Sequence[str]) -> None:
+    if not names:
+        return
+    from bench.claims import all_claims  # which imports this package, and scipy
+
+    known = all_claims()
+    for index, name in enumerate(names):
+        if name not in known:
+            raise source.error(("claims", index), f"claims: {unknown('claim', name, known)}")
 
 
 def _section(

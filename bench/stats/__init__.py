@@ -5,6 +5,7 @@ applies the three to the tables of a sweep, `summary` gives each setting's final
 """
 
 from bench.stats.intervals import Interval, fisher_interval, mean_interval
+from bench.stats.paired import holm, sign_flip
 from bench.stats.rank import seed_swap, spearman, step_share, time_adjusted
 from bench.stats.summary import Summary, quality_column, summarise
 from bench.stats.tracking import SeedTracking, Tracking, dead_evaluations, track, usable
@@ -21,10 +22,12 @@ __all__ = [
     "dead_evaluations",
     "decide",
     "fisher_interval",
+    "holm",
     "mean_interval",
     "project",
     "quality_column",
     "seed_swap",
+    "sign_flip",
     "spearman",
     "step_share",
     "summarise",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 DEFAULT_RESULTS = Path("results")
 DEFAULT_REPORTS = Path("reports")
+NO_SWEEP = Path()
 
 
 @dataclass(frozen=True)
