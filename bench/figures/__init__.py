@@ -5,6 +5,8 @@ page and a narrow one for phones; `to_svg` and `to_pdf` write either, the same b
 """
 
 from bench.figures.curves import curves_figure
+from bench.figures.final_models import final_models_figure
+from bench.figures.lags import lags_figure
 from bench.figures.profiles import layer_gradients_figure, weight_histograms_figure
 from bench.figures.scatter import scatter_figure
 from bench.figures.seeds import seeds_figure
@@ -15,6 +17,8 @@ __all__ = [
     "NARROW",
     "WIDE",
     "curves_figure",
+    "final_models_figure",
+    "lags_figure",
     "layer_gradients_figure",
     "palette",
     "scatter_figure",

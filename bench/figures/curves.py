@@ -37,6 +37,7 @@ def curves_figure(
     colours: Mapping[str, tuple[str, str]],
     references: Mapping[str, float],
     width: float = WIDE,
+    loss_name: str | None = None,
 ) -> Figure:
     """Every run's quality above its held-out (solid) and training (dashed) estimate.
 
@@ -47,6 +48,7 @@ def curves_figure(
         colours: (light, dark) per label.
         references: levels of the quality to be drawn across, by what they are called.
         width: WIDE or NARROW, inches.
+        loss_name: what the lower axis is called where it shows one curve per run and no estimates.
     """
     labels = list(dict.fromkeys(curves["label"]))
     figure, pairs = _panels(len(labels), width)
@@ -66,8 +68,9 @@ def curves_figure(
         if below.get_yscale() == "linear":
             _same_limits([below], estimates.ravel(), log=False)
         first = width <= NARROW or place % _columns(len(labels), width) == 0
-        above.set_ylabel(f"{quality_name} (log)" if first else "")
-        below.set_ylabel("estimate" if first else "")
+        scale = " (log)" if above.get_yscale() == "log" else ""
+        above.set_ylabel(f"{quality_name}{scale}" if first else "")
+        below.set_ylabel((loss_name or "estimate") if first else "")
     _same_limits([above for above, _ in pairs], levels)
     last = float(curves["step"].max()) if len(curves) else 1.0
     for panel in (axes for pair in pairs for axes in pair):
@@ -75,7 +78,7 @@ def curves_figure(
         steps_axis(panel.xaxis)
     for _, below in pairs:
         below.set_xlabel("step")
-    _legend(figure, curves, references)
+    _legend(figure, curves, references, estimates=loss_name is None)
     return figure
 
 
@@ -162,17 +165,20 @@ def _same_limits(panels: list[Axes], levels: np.ndarray, *, log: bool = True) ->
         panel.set_ylim(*limits)
 
 
-def _legend(figure: Figure, curves: pd.DataFrame, references: Mapping[str, float]) -> None:
+def _legend(
+    figure: Figure, curves: pd.DataFrame, references: Mapping[str, float], *, estimates: bool
+) -> None:
+    name = "one run; held-out estimate" if estimates else "one run"
     handles = [
-        Line2D([], [], color=INK, linewidth=1.1, label="one run; held-out estimate"),
-        Line2D(
-            [], [], color=INK, linewidth=0.8, linestyle=(0, (3, 1.5)), label="training estimate"
-        ),
+        Line2D([], [], color=INK, linewidth=1.1, label=name),
         *(
             Line2D([], [], color=MUTED, linewidth=1, linestyle=style, label=name)
             for style, name in zip(cycle(REFERENCE_STYLES), references, strict=False)
         ),
     ]
+    if estimates:
+        dashes: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (3, 1.5))}
+        handles.insert(1, Line2D([], [], color=INK, **dashes, label="training estimate"))
     marker: dict[str, Any] = {"linestyle": "none", "color": INK}
     if curves["dead"].astype(bool).any():
         handles.append(

@@ -37,6 +37,7 @@ def scatter_figure(
     colours: Mapping[str, tuple[str, str]],
     notes: Mapping[str, str],
     width: float = WIDE,
+    loss_name: str = "held-out estimate",
 ) -> Figure:
     """Each usable evaluation as a point, coloured by its step, with one marker per seed.
 
@@ -46,6 +47,7 @@ def scatter_figure(
         colours: (light, dark) per label, for the panels' titles.
         notes: per label, the line under its title.
         width: WIDE or NARROW, inches.
+        loss_name: what the other axis calls the estimate.
     """
     labels = list(dict.fromkeys(points["label"]))
     markers = seed_markers(points["seed"])
@@ -66,7 +68,7 @@ def scatter_figure(
         scale_axis(panel, "y", points[quality].to_numpy(), log=True)
         scale_axis(panel, "x", by_label[label]["estimate_held_out"].to_numpy(), log=False)
         panel.set_ylabel(quality_name if place % columns == 0 else "")
-        panel.set_xlabel("held-out estimate")
+        panel.set_xlabel(loss_name)
     _same_heights(grid[: len(labels)], points[quality])
     _keys(figure, grid[: len(labels)], markers, time, narrow=width <= NARROW)
     return figure

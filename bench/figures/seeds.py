@@ -37,6 +37,7 @@ def seeds_figure(
     intervals: pd.DataFrame,
     colours: Mapping[str, tuple[str, str]],
     width: float = WIDE,
+    meaning: str = "loss and quality measure fall together",
 ) -> Figure:
     """A row per label: a marker per seed, and above them the mean with its 95 % interval.
 
@@ -48,6 +49,7 @@ def seeds_figure(
             none.
         colours: (light, dark) per label.
         width: WIDE or NARROW, inches.
+        meaning: of a correlation of +1.
     """
     labels = list(intervals["label"])
     narrow = width <= NARROW
@@ -62,7 +64,7 @@ def seeds_figure(
     by_label = dict(iter(seeds.groupby("label", sort=False)))
     bounds = intervals.drop_duplicates("label").set_index("label")
     for place, (panel, (kind, name)) in enumerate(zip(panels, KINDS.items(), strict=True)):
-        _axes(panel, labels, named=narrow or place == 0)
+        _axes(panel, labels, meaning, named=narrow or place == 0)
         panel.set_title(name, color=INK)
         for height_now, label in enumerate(labels):
             row = bounds.loc[label]
@@ -78,7 +80,7 @@ def _markers(seeds: pd.Series) -> dict[int, str]:
     return markers if len(markers) <= len(MARKERS) else dict.fromkeys(markers, MARKERS[0])
 
 
-def _axes(panel: Axes, labels: list[str], *, named: bool) -> None:
+def _axes(panel: Axes, labels: list[str], meaning: str, *, named: bool) -> None:
     panel.set_ylim(max(1, len(labels)) - 0.45, -0.55)
     panel.set_yticks(
         range(len(labels)), [short(label, 18) for label in labels] if named else [""] * len(labels)
@@ -96,7 +98,7 @@ def _axes(panel: Axes, labels: list[str], *, named: bool) -> None:
     panel.grid(visible=True, axis="x")
     panel.grid(visible=False, axis="y")
     panel.spines["left"].set_visible(False)
-    panel.set_xlabel("rank correlation (+1: loss and quality measure fall together)")
+    panel.set_xlabel(f"rank correlation (+1: {meaning})")
 
 
 def _draw_seeds(

@@ -13,6 +13,7 @@ import pandas as pd
 from bench.figures import palette
 from bench.records import RUN_COLUMNS, Records
 from bench.report.claims import ClaimsPart, claims_by_sweep, claims_part, part_of, sweep_file
+from bench.report.comparison import ComparisonSection, comparison_section
 from bench.report.distances import distances_table
 from bench.report.pictures import (
     Colours,
@@ -32,6 +33,7 @@ from bench.report.provenance import (
     protocol_fields,
     resumed_runs,
 )
+from bench.report.published import PublishedSection, published_section
 from bench.report.selection import drawn
 from bench.report.sentences import (
     DISCRIMINATOR,
@@ -56,6 +58,7 @@ from bench.report.sweep_tables import (
     seeds_table,
     ways_to,
 )
+from bench.report.tracking_details import TrackingDetails, tracking_details
 from bench.stats import quality_column, summarise, track
 from bench.tables import Table
 from wgan.losses import Loss
@@ -79,12 +82,15 @@ class Section:
     sign: str
     answers: tuple[Answer, ...]
     recipes: Table | None
+    comparison: ComparisonSection
     pictures: tuple[Picture, ...]
     correlations: Table | None
     seeds: Table | None
+    details: TrackingDetails | None
     samples: tuple[Sample, ...]
     all_samples: tuple[Sample, ...]
     samples_left_out: int
+    published: PublishedSection | None
     scores: Table | None
     extrapolated: bool
     protocol: Table | None
@@ -220,13 +226,25 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
     trouble = _trouble(part, quality)
     floor = _level(protocol.get("floor"), quality)
     samples, everything = _samples(records, runs)
+    name = quality_name(quality or "quality")
     common: dict[str, Any] = {
         "key": key,
         "title": f"{listed(map(str, runs['dataset'].unique()))}, protocol {key}" if several else "",
         "trouble": tuple(trouble),
+        "comparison": comparison_section(
+            runs,
+            curves,
+            quality,
+            name,
+            floor=floor,
+            baselines=_references(protocol, str(quality), None),
+            environments=records.environments,
+            colours=colours,
+        ),
         "samples": samples,
         "all_samples": everything[:MOST_SAMPLES],
         "samples_left_out": max(0, len(everything) - MOST_SAMPLES),
+        "published": published_section(runs, curves, protocol),
         "scores": scores_table(protocol),
         "extrapolated": bool(protocol.get("floor_extrapolated")),
         "protocol": fields_table(protocol_fields(protocol), "protocol", "value")
@@ -244,9 +262,10 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
             pictures=(),
             correlations=None,
             seeds=None,
+            details=None,
         )
-    name = quality_name(quality)
     trackings = track(runs, curves, quality, floor=floor)
+    details = tracking_details(runs, curves, quality, name, trackings, floor=floor, colours=colours)
     distances = _distances(runs)
     references = _references(protocol, quality, floor)
     chosen = drawn(runs, curves, quality)
@@ -262,12 +281,14 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
         lead=lead(trackings),
         sign=_sign(runs, name),
         answers=tuple(
-            answer(tracking, distances.get(tracking.label, "")) for tracking in trackings
+            answer(tracking, distances.get(tracking.label, ""), details.by_label[tracking.label])
+            for tracking in trackings
         ),
         recipes=recipes_table(summarise(runs, curves, quality), name),
         pictures=tuple(picture for picture in pictures if picture is not None),
         correlations=correlations_table(trackings),
         seeds=seeds_table(trackings),
+        details=details,
     )
 
 

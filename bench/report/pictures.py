@@ -26,7 +26,8 @@ from bench.report.selection import Drawn
 from bench.report.sentences import counted, listed, quality_name
 from bench.report.sweep_tables import interval_frame, seed_frame
 from bench.stats import Tracking, dead_evaluations, usable
-from bench.stats.tracking import PRIMARY_ESTIMATE
+from bench.stats.evaluations import PRIMARY_ESTIMATE
+from bench.stats.tracking import warm_up_ends
 from bench.tables import MINUS, correlation, number
 
 Colours = Mapping[str, tuple[str, str]]
@@ -128,9 +129,11 @@ def scatter_picture(
     """Quality against the held-out estimate, every usable evaluation; None where there is none."""
     parts = []
     by_run = dict(iter(curves.groupby("run_id", sort=False)))
+    ends = warm_up_ends(chosen.first_seeds)
     for run in chosen.first_seeds.to_dict("records"):
         if run["run_id"] in by_run:
-            counts, _ = usable(by_run[run["run_id"]], quality, floor=floor)
+            warm_up = ends[str(run["run_id"])]
+            counts, _ = usable(by_run[run["run_id"]], quality, floor=floor, warm_up=warm_up)
             parts.append(counts.assign(label=run["label"], seed=run["seed"]))
     points = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if points.empty:
@@ -150,8 +153,8 @@ def scatter_picture(
         wide,
         narrow,
         f"{name} against the held-out estimate.",
-        f"Each point is one evaluation, coloured by its step, with one marker per seed; step 0 and "
-        f"dead stretches are left out ({counted(len(points), 'evaluation')} of "
+        f"Each point is one evaluation, coloured by its step, with one marker per seed; step 0, "
+        f"the warm-up and dead stretches are left out ({counted(len(points), 'evaluation')} of "
         f"{seeds_per_label(points)}). Above each panel the mean over live seeds of Spearman's "
         "rank correlation, as it is and beyond the trend over time; intervals in the next figure."
         f"{chosen.labels_note}{chosen.seeds_note}",
@@ -160,15 +163,25 @@ def scatter_picture(
 
 
 def seeds_picture(
-    trackings: Sequence[Tracking], colours: Colours, note: str = ""
+    trackings: Sequence[Tracking],
+    colours: Colours,
+    note: str = "",
+    meaning: str = "loss and quality measure fall together",
 ) -> Picture | None:
-    """Each seed's correlation and the intervals; None where no seed has one."""
+    """Each seed's correlation and the intervals; None where no seed has one.
+
+    Args:
+        trackings: their statistics.
+        colours: (light, dark) per label.
+        note: a sentence on what is left out.
+        meaning: of a correlation of +1.
+    """
     seeds = seed_frame(trackings)
     if seeds.empty or not np.isfinite(seeds["raw"]).any():
         return None
     intervals = interval_frame(trackings)
     wide, narrow = both_widths(
-        lambda width: seeds_figure(seeds, intervals, colours, width), colours
+        lambda width: seeds_figure(seeds, intervals, colours, width, meaning), colours
     )
     name = quality_name(trackings[0].quality)
     counts = {tracking.raw.n for tracking in trackings}
