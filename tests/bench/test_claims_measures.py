@@ -191,6 +191,7 @@ def test_critic_steps_help_or_do_not(levels: tuple[float, ...], expected: str) -
         ({1: 40, 3: 20, 5: 22, 25: 40}, SUPPORTED),
         ({1: 20, 3: 20, 5: 22, 25: 40}, REFUTED),  # one is as good as three
         ({1: 40, 3: 20, 5: 22, 25: 10}, REFUTED),
+        ({1: 40, 3: 50, 5: 22, 25: 70}, REFUTED),  # five alone
     ],
 )
 def test_three_to_five_are_best_or_are_not(levels: dict[int, float], expected: str) -> None:
