@@ -14,7 +14,7 @@ import torch
 
 from bench.dead_critic import dead_since
 from bench.environment import environment
-from bench.evaluate import Evaluator, stated
+from bench.evaluate import Evaluator, reals_of, stated
 from bench.files import FileError, Row, RowFile, read_json, read_rows, write_bytes, write_json
 from bench.lease import Lease, sweep_away
 from bench.resume import Beginning, begin, open_rows
@@ -150,7 +150,11 @@ class Session:
     def _state_terms(self) -> None:
         """Write where it is trained, and how it is scored."""
         write_json(self.folder.environment, self.environment)
-        stated = {**self.evaluator.protocol, "diagnostics": self._diagnostics()}
+        stated = {
+            **self.evaluator.protocol,
+            **reals_of(self.spec.config.dataset),
+            "diagnostics": self._diagnostics(),
+        }
         write_json(self.folder.protocol(self.protocol_id), stated)
 
     def _diagnostics(self) -> dict[str, Any]:

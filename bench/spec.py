@@ -72,7 +72,7 @@ class EvaluateSpec:
     fresh_sets: int = setting(
         0,
         "further sets of samples, from other noise, that the final model's quality is taken on; "
-        "0: none",
+        "0: none, else at least 2",
         unit="sets",
         low=0,
     )

@@ -21,6 +21,7 @@ from bench.evaluate.choice import (
     check_extractor,
     chosen_metrics,
     quality_metric,
+    reals_of,
 )
 from bench.evaluate.errors import EvaluateError
 from bench.evaluate.halves import half_columns, over_sets, stated
@@ -39,6 +40,7 @@ __all__ = [
     "check_enough",
     "check_extractor",
     "chosen_metrics",
+    "reals_of",
     "stated",
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.evaluate.classifiers import choose, counts_modes, unreadable
 from bench.evaluate.errors import EvaluateError
 from bench.spec import DENSITY_METRICS, IMAGE_METRICS, EvaluateSpec
-from wgan.data import Dataset, Density, Images
+from wgan.data import Dataset, Density, Images, PartialSet
 
 # The columns that each metric fills; high_quality_share is of points alone.
 COLUMNS = {
@@ -96,6 +96,16 @@ def check_enough(dataset: Dataset, data: Images) -> None:
                 f"dataset {dataset.name}: {len(pixels)} {split} images are too few to score "
                 f"with; at least {FEWEST} are needed"
             )
+
+
+def reals_of(dataset: Dataset) -> dict[str, str]:
+    """Which reals scores compare with, in words, for a set of which a part can be trained on.
+
+    It is the same whatever part that is, and so are the scores: no part of the protocol's id.
+    """
+    if not isinstance(dataset, PartialSet):
+        return {}
+    return {"reals": "the n_real images of the whole training split, whatever part is trained on"}
 
 
 def _image_metrics(spec: EvaluateSpec, dataset: Dataset) -> tuple[list[str], list[str]]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_runs import frozen, state_of, tiny, weights_of
 
+from bench import worker
 from bench.evaluate import Evaluator
 from bench.spec import EvaluateSpec
 from wgan.data import Digits, Images, as_float
@@ -67,6 +69,30 @@ def test_the_modes_of_a_biased_part_are_held_against_the_whole_set_s_shares(
     ]
     assert whole.score(fake)["mode_reverse_kl"] == pytest.approx(expected, abs=0.15)
     assert expected > 0.4
+
+
+def test_runs_on_parts_have_one_protocol_file_that_says_which_reals_it_is_about(
+    tmp_path: Path,
+) -> None:
+    said, weights = [], []
+    for part in ({}, {"images": 20}, {"images": 20, "bias": 0.9}):
+        spec = tiny(
+            dataset={"digits": part},
+            steps=2,
+            evaluate=EvaluateSpec(every=2, samples=20, metrics=("fid", "modes")),
+        )
+        (path,) = frozen(tmp_path / str(len(said)), spec)
+        worker.run([path])
+        assert state_of(path)["state"] == "done"
+        (file,) = path.glob("protocol-*.json")
+        said.append(file.read_text())
+        weights.append(weights_of(path, spec)["c.1.weight"])
+    assert said[0] == said[1] == said[2]
+    protocol = json.loads(said[0])
+    assert protocol["n_real"] == 1437
+    assert "the whole training split, whatever part is trained on" in protocol["reals"]
+    assert not torch.equal(weights[0], weights[1])  # trained on other images
+    assert not torch.equal(weights[1], weights[2])
 
 
 def test_an_image_set_too_small_to_train_much_on_can_still_be_scored(tmp_path: Path) -> None:

@@ -182,15 +182,16 @@ Claim(
     family="clipping",
     sentence="A clipped WGAN takes more steps than one with gradient penalty to the same quality.",
     scope="digits, dcgan of width 16 without critic norm, both at their papers' settings (RMSprop "
-    "5e-5 and c = .01; Adam 1e-4); steps until FID is a tenth of that of the untrained generator, "
-    "scored every 100 of 2,000 steps; less than 1.25 times as many count as equal",
+    "5e-5 and c = .01; Adam 1e-4); steps until FID is half of that of the untrained generator, "
+    "which clipping reaches as well, scored every 100 of 2,000 steps; less than 1.25 times as many "
+    "count as equal",
     source="Arjovsky et al. 2017, arXiv:1701.07875, section 3; Gulrajani et al. 2017, "
     "arXiv:1704.00028, section 5",
     sweep="claims_penalty_digits",
     test=slower(
-        "steps to a tenth of the first FID, clipping over penalty",
+        "steps to half of the first FID, clipping over penalty",
         "fid",
-        0.1,
+        0.5,
         CLIPPED_DIGITS | {"recipe": "wgan"},
         PENALISED_DIGITS,
         claimed="above",

@@ -13,7 +13,7 @@ TOYS = (
     "covered by one sample within 3 standard deviations"
 )
 STACKS = (
-    "stacked_digits (8 x 8 pixels), dcgan of width 16, 3,000 steps at the recipes' own settings, "
+    "stacked_digits (8 x 8 pixels), dcgan of width 16, 2,000 steps at the recipes' own settings, "
     "10,000 samples put into 1,000 classes by digits_cnn"
 )
 FEW, BIAS = 100, 0.9
@@ -115,7 +115,7 @@ for recipe, spoken in WGANS.items():
 
 DATA = (
     "digits (1,437 training images, scored against all of them), WGAN with gradient penalty, dcgan "
-    "of width 16, 2,000 steps; recall and coverage at the end; 5 percentage points count as none"
+    "of width 16, 1,500 steps; recall and coverage at the end; 5 percentage points count as none"
 )
 PARTS = {
     "few": (

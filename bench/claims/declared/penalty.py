@@ -17,7 +17,7 @@ STEP = (
     "clipping; less than 10 % counts as none"
 )
 ROBUST = (
-    "final FID on digits after 1,500 steps, each recipe about its own settings (dcgan of width 16, "
+    "final FID on digits after 1,000 steps, each recipe about its own settings (dcgan of width 16, "
     "batches of 64, its published rate); how widely log FID spreads; a ratio of spreads within "
     "1.1 counts as none"
 )
