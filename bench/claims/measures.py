@@ -179,6 +179,16 @@ def roughness(values: Sequence[float]) -> float:
     return float(np.median(np.abs(np.diff(values)))) / middle if middle else math.nan
 
 
+def jitter(values: Sequence[float]) -> float:
+    """Median size of the second difference of the logarithms: what is no steady fall; for `late`.
+
+    A curve that falls by the same share from each value to the next has none.
+    """
+    if min(values) <= 0:
+        return math.nan
+    return float(np.median(np.abs(np.diff(np.log(values), n=2))))
+
+
 def highest_peak(values: Sequence[float]) -> float:
     """The largest over the median: how far the highest spike stands out; for `late`."""
     middle = float(np.median(values))

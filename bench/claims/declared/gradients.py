@@ -189,7 +189,7 @@ for loss in ("minimax", "nonsaturating"):
     )
 
 # Generators that are trained: every update's gradient, the first tenth of the training left out.
-DIGITS = "digits, dcgan of width 16, 1,000 steps, each recipe at its paper's rates"
+DIGITS = "digits, dcgan of width 32, 1,000 steps, each recipe at its paper's rates"
 STEADY = {
     "wgan": ("A clipped WGAN", "clipped_wgan", ARJOVSKY),
     "wgan_gp": ("A WGAN with gradient penalty", "wgan_gp", GULRAJANI),
