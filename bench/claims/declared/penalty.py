@@ -128,7 +128,7 @@ Claim(
     sentence="The one-sided penalty gives the same quality as the two-sided one.",
     scope=f"{DIGITS}, weight 10; equal: final FID within a factor of 1.1",
     source="Gulrajani et al. 2017, arXiv:1704.00028, section 4, which leaves it open; Petzka et "
-    "al. 2018, arXiv:1709.08894, find the one-sided better",
+    "al. 2018, arXiv:1709.08894, argue for one side",
     sweep="claims_penalty_digits",
     test=paired(
         "final FID, one side over two",
@@ -197,9 +197,9 @@ AXES = {
 }
 SIDES: dict[str, tuple[Claimed, str]] = {"less": ("below", "less"), "more": ("above", "more")}
 SOURCES = {
-    "less": "Gulrajani et al. 2017, arXiv:1704.00028, section 5.1",
-    "more": "Miyato et al. 2018, arXiv:1802.05957, Table 1 and section 4.1 (settings D to F); "
-    "Lucic et al. 2018, arXiv:1711.10337, whose WGAN-GP is no better after search",
+    "less": "Gulrajani et al. 2017, arXiv:1704.00028, section 5.1 (200 random architectures)",
+    "more": "Miyato et al. 2018, arXiv:1802.05957, settings D to F of Table 1, at which WGAN-GP "
+    "fails; Lucic et al. 2018, with whose search no loss is consistently better",
 }
 for axis, (spoken, values) in AXES.items():
     for side, (claimed, word) in SIDES.items():
