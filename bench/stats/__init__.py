@@ -2,6 +2,8 @@
 
 `rank` correlates within a run, `intervals` goes from runs to seeds, `verdicts` decides, `tracking`
 applies the three to the tables of a sweep, `summary` gives each setting's final and best quality.
+Beside that, deciding nothing: `bootstrap` (the secondary interval), `descriptions`, `final_models`,
+`selection` (what choosing by the loss buys), `resolution` (what the data could have shown).
 """
 
 from bench.stats.intervals import Interval, fisher_interval, mean_interval
