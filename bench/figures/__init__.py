@@ -4,7 +4,9 @@ Every label has one colour and every seed one marker in all of them. Each has a 
 page and a narrow one for phones; `to_svg` writes either, with the same bytes every time.
 """
 
+from bench.figures.comparison import forest_figure, pairs_figure
 from bench.figures.curves import curves_figure
+from bench.figures.performance import performance_figure
 from bench.figures.profiles import layer_gradients_figure, weight_histograms_figure
 from bench.figures.scatter import scatter_figure
 from bench.figures.seeds import seeds_figure
@@ -15,8 +17,11 @@ __all__ = [
     "NARROW",
     "WIDE",
     "curves_figure",
+    "forest_figure",
     "layer_gradients_figure",
+    "pairs_figure",
     "palette",
+    "performance_figure",
     "scatter_figure",
     "seeds_figure",
     "to_svg",

@@ -319,6 +319,17 @@ def test_the_same_runs_in_another_order_give_the_same_part(plain_pictures):
             pd.testing.assert_frame_equal(one.table.frame, other.table.frame, rtol=0, atol=0)
 
 
+def test_several_data_sets_without_a_protocol_are_not_compared(plain_pictures):
+    records = fake_records(["gan", "wgan"], range(2), pictures=False)
+    runs = records.runs.assign(dataset=["digits", "digits", "mnist", "mnist"])
+    part = section(replace(records, runs=runs))
+    assert part.pieces == ()
+    assert "of digits and mnist, whose scores are not comparable" in said(part)
+    # Runs that have no final model yet stand in nobody's way.
+    runs = runs.assign(state=["done", "done", "running", "running"])
+    assert section(replace(records, runs=runs)).pieces
+
+
 def test_unlike_protocols_are_compared_apart(plain_pictures):
     records = fake_records(["gan", "wgan"], range(2), pictures=False)
     other = PROTOCOL | {"id": "ffff0000", "n_fake": 500}
