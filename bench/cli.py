@@ -225,7 +225,7 @@ def _is_number(words: list[str]) -> bool:
 
 def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value} is no number of seconds")
+        raise click.BadParameter(f"{value} is no finite number")
     return value
 
 
@@ -293,7 +293,7 @@ def collect(request: Request, others: tuple[Path, ...]) -> int:
     help="Without a sweep file: the folder of the sweeps that supply the claims' data.",
 )
 def report(request: Request, reports: Path, claims: bool, claim_sweeps: Path) -> int:
-    """Write report.html and report.md from what the runs have left behind.
+    """Write report.html and report.md, with tables/ and figures/, from what the runs left.
 
     With --claims and no sweep file: the report on all claims, from those sweeps in sweeps/claims
     that have been run.
@@ -310,6 +310,78 @@ def report(request: Request, reports: Path, claims: bool, claim_sweeps: Path) ->
     if request.sweep == NO_SWEEP:
         return all_claims.report_claims(request, reports, claim_sweeps)
     return reading.report(request, reports, claims=claims)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=_FOLDER, metavar="FILE...")
+@click.option("--step", required=True, metavar="COL", help="The column of training steps.")
+@click.option("--loss", required=True, metavar="COL", help="The column of the loss or estimate.")
+@click.option(
+    "--quality", required=True, metavar="COL", help="The column of the quality measure, e.g. fid."
+)
+@click.option("--group", metavar="COL", help="The column that tells runs (seeds) apart.")
+@click.option(
+    "--setting", metavar="COL", help="The column that tells settings apart: a verdict for each."
+)
+@click.option(
+    "--good-loss",
+    type=click.Choice(["low", "high"]),
+    default="low",
+    show_default=True,
+    help="Which end of the loss means good samples. An estimate f(real) - f(fake): low; a critic's "
+    "loss f(fake) - f(real): high.",
+)
+@click.option(
+    "--good-quality",
+    type=click.Choice(["low", "high"]),
+    default="low",
+    show_default=True,
+    help="Which end of the quality measure means good samples. FID: low; inception score: high.",
+)
+@click.option(
+    "--duplicates",
+    type=click.Choice(["refuse", "first", "last", "mean"]),
+    default="refuse",
+    show_default=True,
+    help="Which counts where one step of one run has several values.",
+)
+@click.option(
+    "--within",
+    type=click.FloatRange(min=0),
+    callback=_finite,
+    default=0,
+    metavar="STEPS",
+    help="Take the latest loss at most so many steps before each score.  [default: the same step]",
+)
+@click.option(
+    "--floor",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=_finite,
+    metavar="SCORE",
+    help="Quality of real data against real data. Our own tables know it.",
+)
+@click.option("--out", type=_FOLDER, metavar="DIR", help="Write a report and its tables there.")
+@_shown
+@guarded
+def correlate(
+    files: tuple[Path, ...], as_json: bool, plain: bool, out: Path | None, **asked: Any
+) -> int:
+    """Say whether the loss tracks sample quality in a log of YOUR training.
+
+    FILE: CSV (any separator, also gzipped), JSON lines or Parquet. Several files are runs of one
+    setting, a seed each; in one file --group names the column that tells runs apart. The analysis
+    is that of the report: rank correlation within each run, as it is and beyond the trend over
+    time, an interval over runs, and a verdict.
+
+    \b
+      wgan-bench correlate run1.csv run2.csv --step step --loss d_loss --quality fid
+    """  # noqa: D301 - click wants the character itself
+    with loading():
+        from bench.ownlog import Question
+        from bench.verbs import correlating
+
+    question = Question(**asked)
+    return correlating.correlate(files, question, out, as_json=as_json, plain=plain)
 
 
 @main.command()
@@ -381,7 +453,7 @@ def list_parts(kind: str | None, as_json: bool, plain: bool) -> int:
     """List what a sweep file can choose from.
 
     KIND: recipes, methods, losses, optimizers, networks, generators, datasets, metrics, profiles,
-    claims or fields.
+    published, claims or fields.
     """
     with loading():
         from bench.verbs import listing

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.curve_table import CurveTable
-from bench.files import FileError, Row, read_json, read_profiles, read_rows
+from bench.files import FileError, Row, finite_row, read_json, read_profiles, read_rows
 from bench.lease import Observer
-from bench.records import CURVE_COLUMNS, RUN_COLUMNS, Records
+from bench.records import CURVE_COLUMNS, FLOORS, RUN_COLUMNS, Records
 from bench.run_folder import RunFolder, Standing
 from bench.spec import RunSpec
 
@@ -35,6 +35,7 @@ _MORE_RUN_COLUMNS = {
     "lipschitz_settings": _WORDS,
     "optimizer_settings": _WORDS,
     "network_settings": _WORDS,
+    "dataset_settings": _WORDS,
     "reason": _WORDS,
     "dead_critic_since": _NUMBER,
     "exact_w1_last": _NUMBER,
@@ -53,6 +54,8 @@ _MORE_CURVE_COLUMNS = (
     "score_mean",
     "score_std",
     "largest_score",
+    "critic_gradient_norm_largest",
+    "generator_gradient_norm_largest",
     "weight_norm",
     "evaluation_seconds",
 )
@@ -166,12 +169,33 @@ def records(sweep: str, question: str, runs: Iterable[RunRecord], results: Path)
     )
 
 
-def to_parquet(table: pd.DataFrame, types: Mapping[str, str]) -> memoryview:
-    """The table as Parquet; a column's type depends on its name alone, never on what it holds."""
+def to_parquet(
+    table: pd.DataFrame, types: Mapping[str, str], metadata: Mapping[bytes, bytes] | None = None
+) -> memoryview:
+    """The table as Parquet; a column's type depends on its name alone, never on what it holds.
+
+    Args:
+        table: what to write.
+        types: the types of promised columns; all others are numbers.
+        metadata: what else the file says, beside what pandas writes.
+    """
     schema = pa.schema([(name, _ARROW[types.get(name, _NUMBER)]) for name in table.columns])
+    written = pa.Table.from_pandas(table, schema=schema, preserve_index=False)
+    if metadata:
+        written = written.replace_schema_metadata({**(written.schema.metadata or {}), **metadata})
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pandas(table, schema=schema, preserve_index=False), buffer)
+    pq.write_table(written, buffer)
     return buffer.getbuffer()
+
+
+def floors(protocols: Iterable[Mapping[str, Any]]) -> dict[bytes, bytes]:
+    """What the curves' file says of real data against real data: {metric: score} by protocol id."""
+    known = {
+        str(protocol["id"]): finite_row(protocol["floor"])
+        for protocol in protocols
+        if "id" in protocol and isinstance(protocol.get("floor"), Mapping)
+    }
+    return {FLOORS: json.dumps(known, sort_keys=True, allow_nan=False).encode()}
 
 
 def _run_row(run: RunRecord) -> Row:
@@ -204,6 +228,7 @@ def _run_row(run: RunRecord) -> Row:
         "lipschitz_settings": json.dumps([method.to_plain() for method in config.lipschitz]),
         "optimizer_settings": json.dumps(config.optimizer.to_plain()),
         "network_settings": json.dumps(config.network.to_plain()),
+        "dataset_settings": json.dumps(config.dataset.to_plain()),
         "reason": run.standing.reason,
         "dead_critic_since": final.get("dead_critic_since"),
         "exact_w1_last": _last(run.evaluations, "exact_w1"),

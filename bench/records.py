@@ -66,6 +66,8 @@ CURVE_COLUMNS = (
     "coverage",
     "sliced_wasserstein",
 )
+# In the metadata of curves.parquet: {protocol id: {metric: score of real data against real data}}.
+FLOORS = b"wgan_bench.floors"
 
 
 @dataclass(frozen=True)

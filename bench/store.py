@@ -187,7 +187,8 @@ class Store:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_bytes(runs, collect.to_parquet(records.runs, collect.RUN_TYPES))
-            write_bytes(curves, collect.to_parquet(records.curves, collect.CURVE_TYPES))
+            floors = collect.floors(records.protocols)
+            write_bytes(curves, collect.to_parquet(records.curves, collect.CURVE_TYPES, floors))
         except OSError as error:
             raise _unwritable(self.folder, error) from error
         return runs, curves

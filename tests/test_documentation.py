@@ -49,6 +49,9 @@ def test_the_readme_s_commands_run_one_after_another(tmp_path, monkeypatch):
     sweeps.mkdir()
     for path in (ROOT / "sweeps").glob("*.yaml"):
         (sweeps / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "examples").mkdir()
+    for path in (ROOT / "examples").iterdir():
+        (tmp_path / "examples" / path.name).write_bytes(path.read_bytes())
     monkeypatch.chdir(tmp_path)
     for command in BENCH:
         result = CliRunner().invoke(main, [*shlex.split(command)[1:]])

@@ -9,7 +9,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -38,6 +37,7 @@ def curves_figure(
     colours: Mapping[str, tuple[str, str]],
     references: Mapping[str, float],
     width: float = WIDE,
+    loss_name: str | None = None,
 ) -> Figure:
     """Every run's quality above its held-out (solid) and training (dashed) estimate.
 
@@ -48,6 +48,7 @@ def curves_figure(
         colours: (light, dark) per label.
         references: levels of the quality to be drawn across, by what they are called.
         width: WIDE or NARROW, inches.
+        loss_name: what the lower axis is called where it shows one curve per run and no estimates.
     """
     labels = list(dict.fromkeys(curves["label"]))
     figure, pairs = _panels(len(labels), width)
@@ -67,8 +68,9 @@ def curves_figure(
         if below.get_yscale() == "linear":
             _same_limits([below], estimates.ravel(), log=False)
         first = width <= NARROW or place % _columns(len(labels), width) == 0
-        above.set_ylabel(f"{quality_name} (log)" if first else "")
-        below.set_ylabel("estimate" if first else "")
+        scale = " (log)" if above.get_yscale() == "log" else ""
+        above.set_ylabel(f"{quality_name}{scale}" if first else "")
+        below.set_ylabel((loss_name or "estimate") if first else "")
     _same_limits([above for above, _ in pairs], levels)
     last = float(curves["step"].max()) if len(curves) else 1.0
     for panel in (axes for pair in pairs for axes in pair):
@@ -76,7 +78,7 @@ def curves_figure(
         steps_axis(panel.xaxis)
     for _, below in pairs:
         below.set_xlabel("step")
-    _legend(figure, curves, references)
+    _legend(figure, curves, references, estimates=loss_name is None)
     return figure
 
 
@@ -110,23 +112,16 @@ def _panels(count: int, width: float) -> tuple[Figure, list[tuple[Axes, Axes]]]:
 
 
 def _draw_runs(above: Axes, below: Axes, rows: pd.DataFrame, quality: str, colour: str) -> None:
-    one_line_per_run: dict[str, Any] = {
-        "data": rows.replace([np.inf, -np.inf], np.nan),
-        "x": "step",
-        "units": "run_id",
-        "estimator": None,
-        "color": colour,
-        "legend": False,
-    }
-    solid = {"linewidth": 1.1, "alpha": 0.85}
-    dashed = {"linewidth": 0.8, "alpha": 0.6, "linestyle": (0, (3, 1.5))}
+    solid: dict[str, Any] = {"linewidth": 1.1, "alpha": 0.85}
+    dashed: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.6, "linestyle": (0, (3, 1.5))}
     drawn = ((above, quality, solid), (below, "estimate", dashed), (below, HELD_OUT, solid))
-    for panel, column, style in drawn:
-        if one_line_per_run["data"][column].notna().any():
-            sns.lineplot(**one_line_per_run, y=column, ax=panel, **style)
-    for panel in (above, below):
-        panel.set(xlabel="", ylabel="")
     for _, run in rows.groupby("run_id", sort=False):
+        steps = run["step"].to_numpy(dtype=float)
+        for panel, column, style in drawn:
+            values = run[column].to_numpy(dtype=float)
+            known = np.isfinite(values)
+            if known.any():
+                panel.plot(steps[known], values[known], color=colour, **style)
         _mark_run(above, below, run, quality)
 
 
@@ -170,17 +165,20 @@ def _same_limits(panels: list[Axes], levels: np.ndarray, *, log: bool = True) ->
         panel.set_ylim(*limits)
 
 
-def _legend(figure: Figure, curves: pd.DataFrame, references: Mapping[str, float]) -> None:
+def _legend(
+    figure: Figure, curves: pd.DataFrame, references: Mapping[str, float], *, estimates: bool
+) -> None:
+    name = "one run; held-out estimate" if estimates else "one run"
     handles = [
-        Line2D([], [], color=INK, linewidth=1.1, label="one run; held-out estimate"),
-        Line2D(
-            [], [], color=INK, linewidth=0.8, linestyle=(0, (3, 1.5)), label="training estimate"
-        ),
+        Line2D([], [], color=INK, linewidth=1.1, label=name),
         *(
             Line2D([], [], color=MUTED, linewidth=1, linestyle=style, label=name)
             for style, name in zip(cycle(REFERENCE_STYLES), references, strict=False)
         ),
     ]
+    if estimates:
+        dashes: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (3, 1.5))}
+        handles.insert(1, Line2D([], [], color=INK, **dashes, label="training estimate"))
     marker: dict[str, Any] = {"linestyle": "none", "color": INK}
     if curves["dead"].astype(bool).any():
         handles.append(

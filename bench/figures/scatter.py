@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -38,6 +37,7 @@ def scatter_figure(
     colours: Mapping[str, tuple[str, str]],
     notes: Mapping[str, str],
     width: float = WIDE,
+    loss_name: str = "held-out estimate",
 ) -> Figure:
     """Each usable evaluation as a point, coloured by its step, with one marker per seed.
 
@@ -47,6 +47,7 @@ def scatter_figure(
         colours: (light, dark) per label, for the panels' titles.
         notes: per label, the line under its title.
         width: WIDE or NARROW, inches.
+        loss_name: what the other axis calls the estimate.
     """
     labels = list(dict.fromkeys(points["label"]))
     markers = seed_markers(points["seed"])
@@ -67,7 +68,7 @@ def scatter_figure(
         scale_axis(panel, "y", points[quality].to_numpy(), log=True)
         scale_axis(panel, "x", by_label[label]["estimate_held_out"].to_numpy(), log=False)
         panel.set_ylabel(quality_name if place % columns == 0 else "")
-        panel.set_xlabel("held-out estimate")
+        panel.set_xlabel(loss_name)
     _same_heights(grid[: len(labels)], points[quality])
     _keys(figure, grid[: len(labels)], markers, time, narrow=width <= NARROW)
     return figure
@@ -83,22 +84,19 @@ def _draw_label(
     heavy: bool,
 ) -> None:
     panel.grid(visible=True, axis="both")
-    sns.scatterplot(
-        rows,
-        x="estimate_held_out",
-        y=quality,
-        hue="step",
-        hue_norm=time,
-        palette=RAMP,
-        style="seed",
-        markers=dict(markers),
-        s=17,
-        alpha=0.9,
-        linewidth=0,
-        legend=False,
-        ax=panel,
-        rasterized=heavy,
-    )
+    for seed, points in rows.groupby("seed", sort=True):
+        panel.scatter(
+            points["estimate_held_out"].to_numpy(dtype=float),
+            points[quality].to_numpy(dtype=float),
+            c=points["step"].to_numpy(dtype=float),
+            cmap=RAMP,
+            norm=time,
+            marker=markers[int(str(seed))],
+            s=17,
+            alpha=0.9,
+            linewidths=0,
+            rasterized=heavy,
+        )
 
 
 def _same_heights(panels: list[Axes], values: pd.Series) -> None:

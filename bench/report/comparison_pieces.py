@@ -205,8 +205,8 @@ def robustness_piece(material: Material) -> Piece:
             f"{material.quality} over seeds, in which a diverged run counts as infinitely bad. "
             "A method is a recipe's name, or else its constraint and loss. “The best method's "
             "middle setting” is the lowest entry of the column “middle setting” (the median of "
-            "the settings); it is made from these data, the other levels are not. “Quarter "
-            "points”: the setting that a quarter, and that three quarters, do not fall above."
+            "the settings, beneath it the settings at a quarter and at three quarters of their "
+            "order); it is made from these data, the other levels are not."
         ),
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ from bench.report.provenance import (
     protocol_fields,
     resumed_runs,
 )
+from bench.report.published import PublishedSection, published_section
+from bench.report.selection import drawn
 from bench.report.sentences import (
     DISCRIMINATOR,
     SIGN,
@@ -49,11 +51,14 @@ from bench.report.sweep_tables import (
     BASELINE_NAMES,
     correlations_table,
     fields_table,
+    file_of,
     recipes_table,
     runs_table,
     scores_table,
     seeds_table,
+    ways_to,
 )
+from bench.report.tracking_details import TrackingDetails, tracking_details
 from bench.stats import quality_column, summarise, track
 from bench.tables import Table
 from wgan.losses import Loss
@@ -81,12 +86,22 @@ class Section:
     pictures: tuple[Picture, ...]
     correlations: Table | None
     seeds: Table | None
+    details: TrackingDetails | None
     samples: tuple[Sample, ...]
     all_samples: tuple[Sample, ...]
     samples_left_out: int
+    published: PublishedSection | None
     scores: Table | None
     extrapolated: bool
     protocol: Table | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that is not simply done: a sentence, and lines to be copied that lead to it."""
+
+    sentence: str
+    ways: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +117,7 @@ class Page:
     distances: Table | None
     claims: ClaimsPart | None
     differences: Table | None
-    failures: tuple[str, ...]
+    failures: tuple[Failure, ...]
     rules: Sequence[tuple[str, str]]
     commands: tuple[str, ...]
     environment: Table | None
@@ -148,8 +163,8 @@ def page(records: Records) -> Page:
         failures=tuple(_failures(records, unscored)),
         rules=verdict_rules(),
         commands=(
-            f"wgan-bench run sweeps/{records.sweep}.yaml",
-            f"wgan-bench report sweeps/{records.sweep}.yaml",
+            f"wgan-bench run {file_of(records.sweep)}",
+            f"wgan-bench report {file_of(records.sweep)}",
         ),
         environment=environment_table(records.environments),
         runs=runs_table(records.runs, records.folders),
@@ -181,9 +196,9 @@ def claims_page(sweeps: Mapping[str, Records]) -> Page:
         claims=claims,
         differences=None,
         failures=tuple(
-            f"{records.sweep}: {said}"
+            replace(said, sentence=f"{records.sweep}: {said.sentence}")
             for records in several
-            for said in _failures(records, records.runs.iloc[:0])
+            for said in _failures(records, records.runs.iloc[:0], sweep_file)
         ),
         rules=(),
         commands=(
@@ -191,7 +206,7 @@ def claims_page(sweeps: Mapping[str, Records]) -> Page:
             "wgan-bench report --claims",
         ),
         environment=environment_table(environments),
-        runs=runs_table(runs, folders),
+        runs=runs_table(runs, folders, sweep_file),
         notes=tuple(note for records in several for note in records.notes),
         colours=palette(str(label) for label in runs["label"]),
     )
@@ -229,6 +244,7 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
         "samples": samples,
         "all_samples": everything[:MOST_SAMPLES],
         "samples_left_out": max(0, len(everything) - MOST_SAMPLES),
+        "published": published_section(runs, curves, protocol),
         "scores": scores_table(protocol),
         "extrapolated": bool(protocol.get("floor_extrapolated")),
         "protocol": fields_table(protocol_fields(protocol), "protocol", "value")
@@ -246,14 +262,18 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
             pictures=(),
             correlations=None,
             seeds=None,
+            details=None,
         )
     trackings = track(runs, curves, quality, floor=floor)
+    details = tracking_details(runs, curves, quality, name, trackings, floor=floor, colours=colours)
     distances = _distances(runs)
     references = _references(protocol, quality, floor)
+    chosen = drawn(runs, curves, quality)
+    shown = [tracking for tracking in trackings if tracking.label in chosen.labels]
     pictures = (
-        curves_picture(runs, curves, quality, references, floor, colours),
-        scatter_picture(runs, curves, quality, floor, trackings, colours),
-        seeds_picture(trackings, colours),
+        curves_picture(chosen, curves, quality, references, floor, colours),
+        scatter_picture(chosen, curves, quality, floor, shown, colours),
+        seeds_picture(shown, colours, chosen.labels_note),
     )
     return Section(
         **common,
@@ -261,12 +281,14 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
         lead=lead(trackings),
         sign=_sign(runs, name),
         answers=tuple(
-            answer(tracking, distances.get(tracking.label, "")) for tracking in trackings
+            answer(tracking, distances.get(tracking.label, ""), details.by_label[tracking.label])
+            for tracking in trackings
         ),
         recipes=recipes_table(summarise(runs, curves, quality), name),
         pictures=tuple(picture for picture in pictures if picture is not None),
         correlations=correlations_table(trackings),
         seeds=seeds_table(trackings),
+        details=details,
     )
 
 
@@ -370,23 +392,28 @@ def _samples(records: Records, runs: pd.DataFrame) -> tuple[tuple[Sample, ...], 
     return tuple(item for item in everything if item.seed == chosen), tuple(everything)
 
 
-def _failures(records: Records, unscored: pd.DataFrame) -> list[str]:
+def _failures(
+    records: Records, unscored: pd.DataFrame, file: Callable[[str], str] = file_of
+) -> list[Failure]:
     """Every run that is not simply done, named, with its reason."""
     runs = records.runs
     resumed = set(resumed_runs(records.environments))
     said = []
     for run in runs.to_dict("records"):
         name = f"{run['label']}, seed {run['seed']} ({run['run_id']})"
+        ways = ways_to(str(run["run_id"]), records.folders, file(records.sweep))
+        found: list[str] = []
         reason = str(run.get("reason") or "").strip().rstrip(".")
         if run["state"] != "done":
-            said.append(f"{name}: {run['state']}" + (f", {reason}." if reason else "."))
+            found.append(f"{name}: {run['state']}" + (f", {reason}." if reason else "."))
         if run["dead_critic"] is True or run["dead_critic"] == 1:
             since = run.get("dead_critic_since")
             known = isinstance(since, int | float) and np.isfinite(since)
-            said.append(f"{name}: its critic died" + (f" at step {since:,.0f}." if known else "."))
+            found.append(f"{name}: its critic died" + (f" at step {since:,.0f}." if known else "."))
         if run["run_id"] in resumed:
-            said.append(f"{name}: trained in more than one session.")
+            found.append(f"{name}: trained in more than one session.")
+        said += [Failure(sentence, ways) for sentence in found]
     if len(unscored):
         count = counted(len(unscored), "run")
-        said.append(f"{count} without any score belong to none of the protocols above.")
+        said.append(Failure(f"{count} without any score belong to none of the protocols above."))
     return said

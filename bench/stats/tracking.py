@@ -18,7 +18,9 @@ import numpy as np
 import pandas as pd
 
 from bench.stats.evaluations import (
-    PRIMARY_ESTIMATE,
+    PRIMARY_ESTIMATE as PRIMARY_ESTIMATE,
+)
+from bench.stats.evaluations import (
     Evaluations,
     Mask,
     Vector,

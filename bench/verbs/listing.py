@@ -13,6 +13,7 @@ from bench.evaluate import COLUMNS
 from bench.grid.looks import promises
 from bench.grid.settings import FAMILIES, flow, unknown
 from bench.grid.sweep import RecordSpec
+from bench.published import POINTS, load
 from bench.spec import DENSITY_METRICS, IMAGE_METRICS, METRICS, EvaluateSpec
 from bench.verbs.show import say, show_json
 from wgan.components import Component, ConfigError, plain_settings
@@ -148,6 +149,28 @@ def _profiles() -> Iterator[dict[str, Any]]:
         yield {"name": name, "about": (inspect.getdoc(make) or "").split("\n\n")[0]}
 
 
+def _published() -> Iterator[dict[str, Any]]:
+    for table in load():
+        rows = [
+            f"{row.method} ({row.states or 'loss and constraint not stated'})"
+            for row in table.rows
+            if not row.real
+        ]
+        yield {
+            "name": table.name,
+            "about": table.title,
+            "source": table.source,
+            "on": {dataset: list(table.metrics(dataset)) for dataset in table.datasets},
+            "protocol": {
+                POINTS[key]: point.says
+                + (f" ({', '.join(point.datasets)})" if point.datasets else "")
+                for key, point in table.protocol.items()
+            },
+            "rows": rows,
+            "traps": list(table.traps),
+        }
+
+
 def _fields() -> Iterator[dict[str, Any]]:
     parts = (("", TrainConfig()), ("evaluate.", EvaluateSpec()), ("record.", RecordSpec()))
     for section, instance in parts:
@@ -182,6 +205,7 @@ KINDS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "datasets": _family("dataset"),
     "metrics": _metrics,
     "profiles": _profiles,
+    "published": _published,
     "claims": _claims,
     "fields": _fields,
 }
@@ -211,6 +235,10 @@ def _spell(entry: dict[str, Any]) -> str:
     if "columns" in entry:
         lines.append(f"  for {entry['for']}; columns: {', '.join(entry['columns'])}")
     lines += [f"  {key}: {entry[key]}" for key in ("scope", "family", "data") if key in entry]
+    lines += [f"  on {name}: {', '.join(metrics)}" for name, metrics in entry.get("on", {}).items()]
+    lines += [f"  {point}: {said}" for point, said in entry.get("protocol", {}).items()]
+    lines += [f"  row: {row}" for row in entry.get("rows", ())]
+    lines += [f"  trap: {trap}" for trap in entry.get("traps", ())]
     for name, value in entry.get("settings", {}).items():
         lines.append(f"  {name}: {flow(value)}")
     lines += [f"  {_spell_field(item)}" for item in entry.get("fields", ())]
