@@ -128,6 +128,18 @@ def test_too_few_seeds_to_show_anything_are_said_so(plain_pictures):
     assert "there are 3 at most" in words
 
 
+def test_a_p_value_that_falls_with_its_family_shows_nothing(plain_pictures):
+    # Six seeds that all agree give .031 alone, and .094 among three comparisons.
+    part = section(fake_records(seeds=range(6), pictures=False))
+    (lowest, *_) = piece(part, "baseline").table.frame["p"]
+    assert lowest == pytest.approx(2 / 2**6)
+    assert "No difference from gan is shown" in said(part)
+    assert "nor below 0.094 after Holm over 3 comparisons; that takes 7 common seeds" in said(part)
+    alone = section(fake_records(["gan", "wgan"], range(6), pictures=False))
+    assert "Against gan, wgan has the lower FID" in said(alone)
+    assert "could not show" not in said(alone)
+
+
 def test_one_seed_is_given_no_interval(plain_pictures):
     part = section(fake_records(["gan", "wgan"], [0], pictures=False))
     assert "no interval, n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}1 seed" in part.lead
