@@ -68,10 +68,8 @@ def own_table(path: Path, file: pq.ParquetFile, question: Question) -> OwnTable 
         curves=curves,
         runs=runs,
         floors=_floors(file),
-        divided=question.group is not None or question.setting is not None,
-        notes=(
-            _note(path, beside, divided=question.group is not None or question.setting is not None),
-        ),
+        divided=divided,
+        notes=(_note(path, beside, divided=divided),),
     )
 
 
