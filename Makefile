@@ -5,13 +5,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help install quickstart test test-slow test-slurm check bench clean
+.PHONY: help install quickstart test test-slow test-slurm test-browser check bench clean
 
 help:
 	@echo "make quickstart  train four GANs on real digits over three seeds and write reports/quickstart/report.html"
 	@echo "make test        the default test suite"
 	@echo "make test-slow   the slower tests"
 	@echo "make test-slurm  tests on a real SLURM, made on this host from Debian's packages"
+	@echo "make test-browser  reports in headless Chromium, installed from Debian's packages"
 	@echo "make check       lint, format and types"
 	@echo "make bench       speed, as ratios in one run"
 	@echo "make clean       remove .venv and caches; results and reports stay"
@@ -39,6 +40,10 @@ test-slow: $(READY)
 test-slurm: $(READY)
 	tests/slurm/install.sh
 	$(BIN)/python -m pytest -m slurm tests/slurm --timeout 600
+
+test-browser: $(READY)
+	tests/browser/install.sh
+	$(BIN)/python -m pytest -m browser tests/browser --timeout 300
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -293,7 +293,7 @@ def collect(request: Request, others: tuple[Path, ...]) -> int:
     help="Without a sweep file: the folder of the sweeps that supply the claims' data.",
 )
 def report(request: Request, reports: Path, claims: bool, claim_sweeps: Path) -> int:
-    """Write report.html and report.md from what the runs have left behind.
+    """Write report.html and report.md, with tables/ and figures/, from what the runs left.
 
     With --claims and no sweep file: the report on all claims, from those sweeps in sweeps/claims
     that have been run.

@@ -14,7 +14,7 @@ import torch
 
 from bench.dead_critic import dead_since
 from bench.environment import environment
-from bench.evaluate import Evaluator
+from bench.evaluate import Evaluator, reals_of, stated
 from bench.files import FileError, Row, RowFile, read_json, read_rows, write_bytes, write_json
 from bench.lease import Lease, sweep_away
 from bench.resume import Beginning, begin, open_rows
@@ -24,7 +24,14 @@ from bench.spec import RunSpec
 from bench.stopping import CutShort, StopRequest
 from wgan import checkpoint
 from wgan.data import Data
-from wgan.diagnostics import diagnose, generate, lipschitz_protocol, make_profile
+from wgan.diagnostics import (
+    diagnose,
+    fresh_sets,
+    generate,
+    lipschitz_protocol,
+    make_profile,
+    step_cost,
+)
 from wgan.train import Pause, TrainState, train
 
 KEPT_CHECKPOINTS = 2
@@ -143,13 +150,21 @@ class Session:
     def _state_terms(self) -> None:
         """Write where it is trained, and how it is scored."""
         write_json(self.folder.environment, self.environment)
-        stated = {**self.evaluator.protocol, "diagnostics": self._diagnostics()}
+        stated = {
+            **self.evaluator.protocol,
+            **reals_of(self.spec.config.dataset),
+            "diagnostics": self._diagnostics(),
+        }
         write_json(self.folder.protocol(self.protocol_id), stated)
 
     def _diagnostics(self) -> dict[str, Any]:
         """How the critic is looked at: no part of the protocol's id, since it changes no score."""
         looks = self.spec.evaluate.looks
-        return {"lipschitz": lipschitz_protocol(looks), "critic_gap_updates": looks.gap_updates}
+        return {
+            "lipschitz": lipschitz_protocol(looks),
+            "critic_gap_updates": looks.gap_updates,
+            **stated(self.spec.evaluate),
+        }
 
     def go(self) -> None:
         """Train to the end, to a divergence, or to where somebody asks to stop."""
@@ -237,6 +252,7 @@ class Session:
             "training_seconds": state.training_seconds,
             **scores,
             **seen,
+            **self._see_once(),
             "evaluation_seconds": time.monotonic() - started,
         }
         profiles = [
@@ -247,10 +263,24 @@ class Session:
             }
             for name in asked.profiles
         ]
-        watched = {**scores, "estimate_held_out": seen["estimate_held_out"]}
+        # Not what is asked for beside: no run may end otherwise because somebody looks closer.
+        columns = self.evaluator.columns
+        watched = {name: value for name, value in scores.items() if name in columns}
+        watched["estimate_held_out"] = seen["estimate_held_out"]
         bad = [name for name, value in watched.items() if not math.isfinite(value)]
         why = f"{', '.join(bad)} not finite at step {state.step}" if bad else None
         return _Seen(why, row, profiles, picture(fake, self.data))
+
+    def _see_once(self) -> Row:
+        """What is looked at in one evaluation alone: the first, or the final one."""
+        config, state, asked = self.spec.config, self.state, self.spec.evaluate
+        found: Row = {}
+        if asked.step_cost and state.step == 0:
+            found |= step_cost(config, state, self.data)
+        if asked.fresh_sets and state.step == config.steps:
+            sets = fresh_sets(config, state, asked.fresh_sets, asked.samples, self.data)
+            found |= self.evaluator.score_sets(sets)
+        return found
 
     def _checkpoint(self) -> None:
         """Keep the state, after the rows that it stands for are safely on the disk."""

@@ -66,10 +66,28 @@ class EvaluateSpec:
     require_bound: bool = setting(
         False, "whether a run whose critic promises no Lipschitz constant is refused"
     )
+    halves: bool = setting(
+        False, "whether the quality metric is also taken on each half of the generated samples"
+    )
+    fresh_sets: int = setting(
+        0,
+        "further sets of samples, from other noise, that the final model's quality is taken on; "
+        "0: none, else at least 2",
+        unit="sets",
+        low=0,
+    )
+    step_cost: bool = setting(
+        False, "whether the arithmetic and memory of one critic update are counted, at step 0"
+    )
     profiles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.fresh_sets == 1:
+            raise ConfigError(
+                ("fresh_sets",),
+                "1 is not allowed: must be 0, or at least 2, since one set has no spread",
+            )
         for profile in self.profiles:
             if not isinstance(profile, str) or profile not in PROFILES:
                 raise UnknownName(("profiles",), "profile", profile, PROFILES)

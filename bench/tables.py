@@ -1,4 +1,4 @@
-"""Tables: a DataFrame of numbers, how each column is shown, and writers for HTML and Markdown.
+"""Tables: a DataFrame of numbers, how each column is shown, and writers for HTML, Markdown and CSV.
 
 The numbers stay in `Table.frame`, so that text, table and file cannot disagree; a `Column` only
 says how to show them. Which tables a report has is decided in `bench.report`.
@@ -12,29 +12,38 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import markupsafe
 import pandas as pd
-from jinja2 import Environment
 
 NONE = "–"  # an unknown number  # noqa: RUF001
 MINUS = "\N{MINUS SIGN}"
+SHORT = 24  # letters; a shorter cell is kept on one line
 Row = Mapping[Hashable, Any]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell as it is read: `text`, and in small letters beneath it `detail`."""
+    """A cell as it is read: `text`, and in small letters beneath it `detail`.
+
+    On a page it can hold a fold-out: `fold` is the title and the lines to be copied from it.
+    """
 
     text: str
     detail: str = ""
+    fold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title, how a row of the frame becomes a cell, and to which side it is set."""
+    """A column: its title, how a row of the frame becomes a cell, and to which side it is set.
+
+    `value` is the number that a row is sorted by; without it the cell's text is.
+    """
 
     title: str
     show: Callable[[Row], Cell]
     align: Literal["left", "right"] = "left"
+    value: Callable[[Row], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,10 +55,14 @@ class Table:
     labelled: bool = False
 
     @property
+    def rows(self) -> list[Row]:
+        """The frame, row by row."""
+        return list(self.frame.to_dict("records"))
+
+    @property
     def cells(self) -> list[list[Cell]]:
         """What is shown, row by row."""
-        rows = self.frame.to_dict("records")
-        return [[column.show(row) for column in self.columns] for row in rows]
+        return [[column.show(row) for column in self.columns] for row in self.rows]
 
 
 # Numbers as they are read.
@@ -108,7 +121,11 @@ def text_column(title: str, key: str, detail: str | None = None) -> Column:
 
 def number_column(title: str, key: str, show: Callable[[float], str] = number) -> Column:
     """A column of numbers, set to the right."""
-    return Column(title, lambda row: Cell(show(float(row[key]))), "right")
+
+    def value(row: Row) -> float:
+        return float(row[key])
+
+    return Column(title, lambda row: Cell(show(value(row))), "right", value)
 
 
 def interval_column(title: str, key: str, show: Callable[[float], str] = number) -> Column:
@@ -117,53 +134,85 @@ def interval_column(title: str, key: str, show: Callable[[float], str] = number)
     def cell(row: Row) -> Cell:
         return Cell(show(row[key]), span(row[f"{key}_low"], row[f"{key}_high"], show))
 
-    return Column(title, cell, "right")
+    return Column(title, cell, "right", lambda row: float(row[key]))
 
 
 # Writers.
 
-_HTML = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-    """\
-{% macro small(cell) %}
-{% if cell.detail %}<span class="detail">{{ cell.detail }}</span>{% endif %}
-{% endmacro %}
-<div class="table" tabindex="0" role="region" aria-label="{{ name }}">
-<table{% if table.columns | length == 2 %} class="fields"{% endif %}>
-<thead><tr>
-{% for column in table.columns %}
-<th scope="col" class="{{ column.align }}">{{ column.title }}</th>
-{% endfor %}
-</tr></thead>
-<tbody>
-{% for row in table.cells %}
-<tr>
-{% for cell in row %}
-{% if loop.first %}
-<th scope="row"{% if cell.text | length < 24 %} class="short"{% endif %}>
-{%- if table.labelled and cell.text in colours %}
-<i class="dot" style="--light:{{ colours[cell.text][0] }};--dark:{{ colours[cell.text][1] }}"></i>
-{%- endif %}
-{{ cell.text }}{{ small(cell) }}</th>
-{% else %}
-{% set short = " short" if cell.text | length < 24 else "" %}
-<td class="{{ table.columns[loop.index0].align }}{{ short }}">{{ cell.text }}{{ small(cell) }}</td>
-{% endif %}
-{% endfor %}
-</tr>
-{% endfor %}
-</tbody></table></div>"""
-)
 
-
-def to_html(table: Table, name: str, colours: Mapping[str, tuple[str, str]] | None = None) -> str:
-    """The table as HTML, everything in it escaped.
+def to_html(
+    table: Table,
+    name: str,
+    colours: Mapping[str, tuple[str, str]] | None = None,
+    identity: str | None = None,
+) -> str:
+    """The table as HTML, everything in it escaped, with the numbers themselves to sort by.
 
     Args:
         table: what to write.
         name: what a screen reader calls it.
         colours: for labels, the (light, dark) colours of the dot before them.
+        identity: its id on the page.
     """
-    return _HTML.render(table=table, name=name, colours=colours or {})
+    head = "".join(
+        f'<th scope="col" class="{column.align}">{escape(column.title)}</th>\n'
+        for column in table.columns
+    )
+    body = "".join(f"<tr>\n{_row_html(table, row, colours or {})}</tr>\n" for row in table.rows)
+    place = f' id="{escape(identity)}"' if identity else ""
+    fields = ' class="fields"' if len(table.columns) == 2 else ""
+    return (
+        f'<div class="table"{place} tabindex="0" role="region" aria-label="{escape(name)}">\n'
+        f"<table{fields}>\n<thead><tr>\n{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
+    )
+
+
+def _row_html(table: Table, row: Row, colours: Mapping[str, tuple[str, str]]) -> str:
+    cells = []
+    for place, column in enumerate(table.columns):
+        cell = column.show(row)
+        short = "short" if len(cell.text) < SHORT else ""
+        inside = escape(cell.text) + _beneath(cell)
+        if place == 0:
+            dot = _dot(cell.text, colours) if table.labelled else ""
+            classes = f' class="{short}"' if short else ""
+            cells.append(f'<th scope="row"{classes}>{dot}{inside}</th>\n')
+            continue
+        value = f' data-value="{_sortable(column.value(row))}"' if column.value else ""
+        classes = f"{column.align} {short}".strip()
+        cells.append(f'<td class="{classes}"{value}>{inside}</td>\n')
+    return "".join(cells)
+
+
+def _beneath(cell: Cell) -> str:
+    detail = f'<span class="detail">{escape(cell.detail)}</span>' if cell.detail else ""
+    return detail + fold_html(*cell.fold) if cell.fold else detail
+
+
+def fold_html(title: str, *lines: str) -> str:
+    """A fold-out with lines to be copied, such as commands."""
+    inside = "".join(f"<code>{escape(line)}</code>" for line in lines)
+    return f'<details class="copied"><summary>{escape(title)}</summary>{inside}</details>'
+
+
+def _dot(label: str, colours: Mapping[str, tuple[str, str]]) -> str:
+    if label not in colours:
+        return ""
+    light, dark = colours[label]
+    return f'<i class="dot" style="--light:{light};--dark:{dark}"></i>'
+
+
+def _sortable(value: float) -> str:
+    """A number as scripts read it; empty where it is unknown."""
+    number = float(value)
+    if math.isnan(number):
+        return ""
+    return repr(number).replace("inf", "Infinity")
+
+
+def to_csv(table: Table) -> str:
+    """The numbers that the table was made from, in full, unknown ones empty."""
+    return table.frame.to_csv(index=False, lineterminator="\n")
 
 
 def to_markdown(table: Table) -> str:
@@ -175,6 +224,11 @@ def to_markdown(table: Table) -> str:
         for row in table.cells
     ]
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, rules, *body))
+
+
+def escape(text: str) -> str:
+    """Text that HTML shows as it stands, in quoted attributes too."""
+    return str(markupsafe.escape(text))
 
 
 def escape_markdown(text: str) -> str:

@@ -22,6 +22,7 @@ from wgan.train import TrainState, Window
 
 _MAGIC = b"wgan-bench checkpoint 1 sha256="
 _COUNTERS = ("step", "critic_updates", "images_seen", "training_seconds", "begun")
+_WINDOW_LISTS = ("generator_losses", "critic_gradients", "generator_gradients")
 _PARTS = ("generator", "critic", "generator_optimizer", "critic_optimizer", "average")
 
 
@@ -45,7 +46,7 @@ def save(path: Path, state: TrainState, extra: dict[str, Any]) -> None:
         "streams": {purpose: rng.get_state() for purpose, rng in state.streams.items()},
         "window": {
             "critic": [tuple(step) for step in window.critic],
-            "generator_losses": list(window.generator_losses),
+            **{name: list(getattr(window, name)) for name in _WINDOW_LISTS},
         },
         "extra": json.dumps(extra),
         "run_id": state.run_id,
@@ -95,7 +96,8 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
             setattr(state, name, content["counters"][name])
         state.window = Window(
             [CriticStep(*step) for step in content["window"]["critic"]],
-            list(content["window"]["generator_losses"]),
+            # An older checkpoint has no gradients: the row is then of those to come.
+            *(list(content["window"].get(name, ())) for name in _WINDOW_LISTS),
         )
         extra: dict[str, Any] = json.loads(content["extra"])
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:

@@ -19,6 +19,7 @@ PURPOSES = (
     "noise",
     "evaluation",
     "evaluation:reals",
+    "evaluation:fresh",
 )
 
 

@@ -15,11 +15,9 @@ from scipy import stats as scipy_stats
 
 from bench.claims.claim import Test
 from bench.claims.evidence import Claimed, Evidence, Scale
-from bench.claims.measures import Measure, tracking
+from bench.claims.measures import Measure
 from bench.claims.observations import Missing, Observation, Observations, Where, pairs
-from bench.stats import seed_swap
 from bench.stats.intervals import CLIP
-from bench.stats.tracking import PRIMARY_ESTIMATE, usable
 
 _TO_SCALE: dict[Scale, Callable[[float], float]] = {
     "difference": lambda value: value,
@@ -72,51 +70,55 @@ def single(
     margin: float,
     scale: Scale = "difference",
     against: float | None = None,
+    large_is_bad: bool = True,
 ) -> Test:
     """A measure of one setting's seeds against a number.
 
     Args:
         margin: on the scale of reading.
         against: the number, on the scale of reading; None: 0, or 1 for ratios.
+        large_is_bad: to which side a seed counts whose run diverged and so has no measure.
     """
     start = (1.0 if scale == "ratio" else 0.0) if against is None else against
     zero = _TO_SCALE[scale](start)
 
     def test(seen: Observations) -> Sequence[Evidence]:
-        scaled = [_TO_SCALE[scale](measure(run)) - zero for run in seen.where(where).values()]
-        values = [value for value in scaled if math.isfinite(value)]
-        evidence = _evidence(effect, values, claimed, margin, scale, ())
-        return [replace(evidence, against=zero)]
+        values, sides = [], []
+        for run in seen.where(where).values():
+            value = _TO_SCALE[scale](measure(run)) - zero
+            if math.isfinite(value):
+                values.append(value)
+            elif run.state == "diverged":
+                sides.append(1 if large_is_bad else -1)
+        evidence = _evidence(effect, values, claimed, margin, scale, sides)
+        said = f"{len(sides)} runs without a value, since they diverged" if sides else ""
+        return [replace(evidence, against=zero, note=said)]
 
     return test
 
 
-def tracks(
+def in_run(
     effect: str,
+    first: Measure,
+    second: Measure,
     where: Where,
-    quality: str,
     *,
-    claimed: Claimed = "above",
-    margin: float = 0.2,
-    estimate: str = PRIMARY_ESTIMATE,
+    claimed: Claimed,
+    margin: float,
+    scale: Scale = "ratio",
 ) -> Test:
-    """Whether the estimate tracks quality beyond time, and by the seed swap (STATISTICS section 3).
+    """Two measures of the same runs, the first against the second.
 
-    With `claimed` "within": that it does not.
+    Seeds are left out that lack either.
     """
 
     def test(seen: Observations) -> Sequence[Evidence]:
-        (evidence,) = single(
-            effect,
-            tracking(quality, estimate),
-            where,
-            claimed=claimed,
-            margin=margin,
-            scale="correlation",
-        )(seen)
-        if claimed != "above":
-            return [evidence]
-        return [replace(evidence, also=_swap(seen.where(where), quality, estimate))]
+        scaled = [
+            _TO_SCALE[scale](first(run)) - _TO_SCALE[scale](second(run))
+            for run in seen.where(where).values()
+        ]
+        values = [value for value in scaled if math.isfinite(value)]
+        return [_evidence(effect, values, claimed, margin, scale, ())]
 
     return test
 
@@ -128,17 +130,19 @@ def trend(
     *,
     claimed: Claimed,
     margin: float = 0.2,
+    large_is_bad: bool = True,
 ) -> Test:
     """Spearman's correlation of a measure with the order of settings, seed by seed.
 
-    A run that diverged counts as the largest, equal values everywhere as 0. Seeds that lack one of
+    A run that diverged counts as the worst, equal values everywhere as 0. Seeds that lack one of
     the settings are left out.
     """
+    worst = math.inf if large_is_bad else -math.inf
 
     def test(seen: Observations) -> Sequence[Evidence]:
         values = []
         for row in _rows(seen, along):
-            found = [math.inf if run.state == "diverged" else measure(run) for run in row]
+            found = [worst if run.state == "diverged" else measure(run) for run in row]
             if any(map(math.isnan, found)):
                 continue
             if len(set(found)) == 1:
@@ -278,21 +282,3 @@ def _best(measure: Measure, numbers: Sequence[float], runs: Sequence[Observation
     found = [(measure(run), number) for run, number in zip(runs, numbers, strict=True)]
     known = [pair for pair in found if math.isfinite(pair[0])]
     return min(known)[1] if known else None
-
-
-def _swap(runs: Mapping[int, Observation], quality: str, estimate: str) -> float:
-    """The seed swap's p value over the runs that are done, on their common steps."""
-    counted = [
-        usable(run.curve, quality, estimate=estimate)[0].set_index("step")
-        for run in runs.values()
-        if run.state == "done"
-    ]
-    counted = [curve for curve in counted if len(curve)]
-    if len(counted) < 2:
-        return math.nan
-    common = sorted(set.intersection(*(set(curve.index) for curve in counted)))
-    found = seed_swap(
-        [curve.loc[common, estimate].to_numpy() for curve in counted],
-        [curve.loc[common, quality].to_numpy() for curve in counted],
-    )
-    return 1.0 if math.isnan(found) else found

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 
 from bench.claims.observations import Observation
 from bench.stats.rank import time_adjusted
@@ -82,6 +83,16 @@ def over(first: Measure, second: Measure) -> Measure:
     return measure
 
 
+def at_least(measure: Measure, least: float) -> Measure:
+    """A measure that is cut below, so that 0 has a logarithm."""
+
+    def cut(run: Observation) -> float:
+        value = measure(run)
+        return max(value, least) if math.isfinite(value) else value
+
+    return cut
+
+
 def diverged(run: Observation) -> float:
     """1 for a run that diverged, else 0."""
     return float(run.state == "diverged")
@@ -122,17 +133,39 @@ def tracking(quality: str, estimate: str = PRIMARY_ESTIMATE) -> Measure:
     def measure(run: Observation) -> float:
         if run.state != "done":
             return math.nan
-        floor = run.floor.get(quality)
-        counted, _ = usable(
-            run.curve,
-            quality,
-            estimate=estimate,
-            floor=float(floor) if isinstance(floor, int | float) else None,
-        )
+        counted = counted_rows(run, quality, estimate)
         columns = (counted[name].to_numpy() for name in (estimate, quality, "step"))
         return time_adjusted(*columns)
 
     return measure
+
+
+def overfitting(run: Observation) -> float:
+    """Training less held-out estimate over the scores' standard deviation, mean of the last half.
+
+    It has no scale: about 0 where the critic scores unseen images as those it was trained on.
+    """
+    columns = [run.column(name) for name in ("estimate", "estimate_held_out", "score_std")]
+    steps = set.intersection(*(set(steps) for steps, _ in columns))
+    kept = sorted(step for step in steps if step >= run.spec.config.steps / 2)
+    if run.state != "done" or not kept:
+        return math.nan
+    train, held_out, spread_of_scores = (values[np.isin(steps, kept)] for steps, values in columns)
+    if not spread_of_scores.all():
+        return math.nan
+    return float(np.mean((train - held_out) / spread_of_scores))
+
+
+def counted_rows(run: Observation, quality: str, estimate: str) -> pd.DataFrame:
+    """A run's evaluations that count: columns step, `estimate` and `quality`."""
+    floor = run.floor.get(quality)
+    counted, _ = usable(
+        run.curve,
+        quality,
+        estimate=estimate,
+        floor=float(floor) if isinstance(floor, int | float) else None,
+    )
+    return counted
 
 
 def spread(values: Sequence[float]) -> float:
@@ -144,3 +177,29 @@ def roughness(values: Sequence[float]) -> float:
     """Median size of the change from one value to the next, over their median; for `late`."""
     middle = float(np.median(values))
     return float(np.median(np.abs(np.diff(values)))) / middle if middle else math.nan
+
+
+def highest_peak(values: Sequence[float]) -> float:
+    """The largest over the median: how far the highest spike stands out; for `late`."""
+    middle = float(np.median(values))
+    return max(values) / middle if middle else math.nan
+
+
+def deepest_trough(values: Sequence[float]) -> float:
+    """The median over that of the lowest twentieth in a row: how low a zone lies; for `late`.
+
+    Infinite values are cut at 1e12, where a whole zone is 0.
+    """
+    length = max(1, len(values) // 20)
+    zones = np.lib.stride_tricks.sliding_window_view(np.asarray(values), length)
+    lowest = float(np.median(zones, axis=1).min())
+    middle = float(np.median(values))
+    return min(middle / lowest, 1e12) if lowest > 0 else 1e12 if middle > 0 else math.nan
+
+
+def log_spread(values: Sequence[float]) -> float:
+    """The standard deviation of the logarithms, zeros at the smallest that is not; for `late`."""
+    there = np.asarray([value for value in values if value > 0])
+    if not len(there):
+        return math.nan
+    return float(np.std(np.log(np.maximum(values, there.min())), ddof=1))

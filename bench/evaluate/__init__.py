@@ -8,7 +8,7 @@ first use, densities never do.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,10 @@ from bench.evaluate.choice import (
     check_extractor,
     chosen_metrics,
     quality_metric,
+    reals_of,
 )
 from bench.evaluate.errors import EvaluateError
+from bench.evaluate.halves import half_columns, over_sets, stated
 from bench.evaluate.keys import short_hash
 from bench.spec import EvaluateSpec
 from wgan.data import Data, Dataset, Density, Images
@@ -38,6 +40,8 @@ __all__ = [
     "check_enough",
     "check_extractor",
     "chosen_metrics",
+    "reals_of",
+    "stated",
 ]
 
 
@@ -77,6 +81,7 @@ class Evaluator:
         density = data if isinstance(data, Density) else None
         self._metrics = chosen_metrics(spec, dataset, density)
         self._quality = quality_metric(density)
+        self._halves = half_columns(self._quality) if spec.halves else ()
         self._shape = (spec.samples, *data.shape)
         self._scorer: ImageScorer | PointScorer
         if isinstance(data, Images):
@@ -88,7 +93,8 @@ class Evaluator:
 
             self._scorer = PointScorer(spec, data, self._metrics)
         settings: dict[str, Any] = {
-            "dataset": dataset.to_plain(for_id=True),
+            # Of the whole set, as are the reals: what part of it is trained on changes no score.
+            "dataset": dataset.whole().to_plain(for_id=True),
             "dataset_version": dataset.version,
             "kind": data.kind,
             "metrics": list(self._metrics),
@@ -104,7 +110,7 @@ class Evaluator:
         self.floor_quality = self.quality(self._scorer.measured["floor"])
 
     def score(self, fake: Tensor) -> dict[str, float]:
-        """The chosen metrics of generated samples, by column name.
+        """The chosen metrics of generated samples, by column name; of halves too, where asked for.
 
         Samples that are not all finite have no scores: every metric is then NaN.
 
@@ -116,14 +122,37 @@ class Evaluator:
             EvaluateError: another shape or number, which would be scored under a protocol that it
                 does not follow.
         """
+        self._check_shape(fake)
+        if not torch.isfinite(fake).all():
+            return dict.fromkeys((*self.columns, *self._halves), math.nan)
+        return self._scorer.score(fake, halves=bool(self._halves))
+
+    def score_sets(self, sets: Iterable[Tensor]) -> dict[str, float]:
+        """Mean and standard deviation of the quality number over sets of samples, and their number.
+
+        Args:
+            sets: at least two, each of the shape that `score` takes.
+
+        Raises:
+            EvaluateError: another shape or number.
+        """
+        return over_sets(self._quality, map(self._quality_of, sets))
+
+    def _quality_of(self, fake: Tensor) -> float:
+        self._check_shape(fake)
+        return self._scorer.quality(fake) if bool(torch.isfinite(fake).all()) else math.nan
+
+    def _check_shape(self, fake: Tensor) -> None:
         if tuple(fake.shape) != self._shape:
             raise EvaluateError(
                 f"samples of shape {tuple(fake.shape)} cannot be scored: "
                 f"the protocol says {self._shape}"
             )
-        if not torch.isfinite(fake).all():
-            return dict.fromkeys(self._scorer.measured["floor"], math.nan)
-        return self._scorer.score(fake)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the chosen metrics: what every evaluation has."""
+        return tuple(self._scorer.measured["floor"])
 
     def quality(self, scores: Mapping[str, float]) -> float | None:
         """The number that quality means; low is good.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.evaluate.classifiers import choose, counts_modes, unreadable
 from bench.evaluate.errors import EvaluateError
 from bench.spec import DENSITY_METRICS, IMAGE_METRICS, EvaluateSpec
-from wgan.data import Dataset, Density, Images
+from wgan.data import Dataset, Density, Images, PartialSet
 
 # The columns that each metric fills; high_quality_share is of points alone.
 COLUMNS = {
@@ -46,7 +46,8 @@ def chosen_metrics(
         density: the density; None for images, which need not be loaded.
 
     Raises:
-        EvaluateError: a metric that does not fit; names those that do.
+        EvaluateError: a metric that does not fit; names those that do. Or halves or fresh sets of
+            a quality that is not measured.
     """
     if density is None:
         fitting, usual = _image_metrics(spec, dataset)
@@ -59,7 +60,16 @@ def chosen_metrics(
                 f"({'images' if density is None else density.kind}); "
                 f"what fits: {', '.join(fitting)}"
             )
-    return tuple(name for name in fitting if name in (spec.metrics or usual))
+    chosen = tuple(name for name in fitting if name in (spec.metrics or usual))
+    quality = quality_metric(density)
+    for asked, held in (("halves", spec.halves), ("fresh_sets", spec.fresh_sets)):
+        if held and quality not in chosen:
+            raise EvaluateError(
+                f"evaluate.{asked}: {str(held).lower()} is not allowed where 'metrics' leaves out "
+                f"{quality!r}, which means quality for the dataset {dataset}; add it, or leave "
+                f"{asked} out"
+            )
+    return chosen
 
 
 def check_extractor(spec: EvaluateSpec, dataset: Dataset) -> None:
@@ -86,6 +96,16 @@ def check_enough(dataset: Dataset, data: Images) -> None:
                 f"dataset {dataset.name}: {len(pixels)} {split} images are too few to score "
                 f"with; at least {FEWEST} are needed"
             )
+
+
+def reals_of(dataset: Dataset) -> dict[str, str]:
+    """Which reals scores compare with, in words, for a set of which a part can be trained on.
+
+    It is the same whatever part that is, and so are the scores: no part of the protocol's id.
+    """
+    if not isinstance(dataset, PartialSet):
+        return {}
+    return {"reals": "the n_real images of the whole training split, whatever part is trained on"}
 
 
 def _image_metrics(spec: EvaluateSpec, dataset: Dataset) -> tuple[list[str], list[str]]:

@@ -16,6 +16,7 @@ from bench.evaluate.classifiers import choose
 from bench.evaluate.errors import EvaluateError
 from bench.evaluate.extractors import Extractor, make_extractor
 from bench.evaluate.fidelity import Features
+from bench.evaluate.halves import by_half, halved
 from bench.evaluate.keys import tensor_hash
 from bench.evaluate.modes import class_mode_scores, class_shares
 from bench.evaluate.real import (
@@ -31,6 +32,9 @@ from wgan.data import Dataset, Images, as_pixels
 
 class ImageScorer:
     """Scores images against the training split, in the features of one extractor.
+
+    Where a part of it is trained on, scores are against the whole split all the same: quality is
+    measured against the distribution that the data came from.
 
     Attributes:
         settings: what the scores depend on.
@@ -53,6 +57,7 @@ class ImageScorer:
         cache: Path,
         device: str,
     ) -> None:
+        data = data.scored_against
         check_enough(dataset, data)
         self.metrics = metrics
         self.extractor: Extractor = make_extractor(
@@ -65,9 +70,19 @@ class ImageScorer:
         self.settings = self._settings(spec, data)
         self._score_reals(spec, data, cache)
 
-    def score(self, fake: Tensor) -> dict[str, float]:
-        """The metrics of float images in [-1, 1], shape (N, C, H, W)."""
-        return self._score_pixels(as_pixels(fake))
+    def score(self, fake: Tensor, *, halves: bool = False) -> dict[str, float]:
+        """The metrics of float images in [-1, 1], shape (N, C, H, W); of each half FID alone."""
+        pixels = as_pixels(fake)
+        found = self.extractor(pixels)
+        scores = self._score_features(pixels, found)
+        if halves:
+            both = halved(found.features)
+            scores |= by_half("fid", (fidelity.fid(half, self.real) for half in both))
+        return scores
+
+    def quality(self, fake: Tensor) -> float:
+        """FID alone."""
+        return fidelity.fid(self.extractor(as_pixels(fake)).features, self.real)
 
     def _prepare(self, spec: EvaluateSpec, data: Images) -> None:
         """What the chosen metrics compare with, beside `real`: no more reals than fakes."""

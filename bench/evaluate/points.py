@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
+from bench.evaluate.choice import quality_metric
+from bench.evaluate.halves import by_half, halved
 from bench.evaluate.modes import NEAR, mode_scores
 from bench.evaluate.sliced_wasserstein import (
     DIRECTIONS,
@@ -40,6 +42,7 @@ class PointScorer:
     def __init__(self, spec: EvaluateSpec, data: Density, metrics: tuple[str, ...]) -> None:
         self.metrics = metrics
         self.data = data
+        self.means_quality = quality_metric(data)
         points = min(W1_POINTS, spec.samples)
         self.reference = data.sampler(points, stream(0, "score_reference"))
         # As many as a generator gives: this distance costs n log n.
@@ -69,15 +72,13 @@ class PointScorer:
         floor = self.score(data.sampler(spec.samples, stream(0, "score_floor")))
         self.measured: dict[str, dict[str, Any]] = {"floor": floor, "baselines": {}}
 
-    def score(self, fake: Tensor) -> dict[str, float]:
-        """The metrics of points, shape (N, d)."""
-        fake, scores = fake.detach().cpu(), {}
-        if "exact_w1" in self.metrics:
-            scores["exact_w1"] = distance_to_reference(fake, self.reference)
-        if "sliced_wasserstein" in self.metrics:
-            scores["sliced_wasserstein"] = sliced_wasserstein(
-                fake.double(), self.projected, self.directions
-            )
+    def score(self, fake: Tensor, *, halves: bool = False) -> dict[str, float]:
+        """The metrics of points, shape (N, d); of each half the quality metric alone."""
+        fake = fake.detach().cpu()
+        scores: dict[str, float] = {}
+        for metric in ("exact_w1", "sliced_wasserstein"):
+            if metric in self.metrics:
+                scores[metric] = self._distance(metric, fake)
         if "modes" in self.metrics:
             assert self.data.modes is not None
             assert self.data.mode_std is not None
@@ -85,9 +86,24 @@ class PointScorer:
             scores["modes_covered"] = float(found.covered)
             scores["high_quality_share"] = found.high_quality_share
             scores["mode_reverse_kl"] = found.reverse_kl
+        if halves:
+            scores |= by_half(self.means_quality, map(self.quality, halved(fake)))
         return scores
+
+    def quality(self, fake: Tensor) -> float:
+        """The distance that means quality, alone."""
+        return self._distance(self.means_quality, fake.detach().cpu())
+
+    def _distance(self, metric: str, fake: Tensor) -> float:
+        if metric == "exact_w1":
+            return distance_to_reference(fake, self.reference)
+        return sliced_wasserstein(fake.double(), self.projected, self.directions)
 
 
 def distance_to_reference(fake: Tensor, reference: Tensor) -> float:
-    """Exact W1 between the first n of `fake`, shape (N, d), and `reference`, shape (n, d)."""
-    return exact_w1(fake[: len(reference)], reference)
+    """Exact W1 between the first n of `fake`, shape (N, d), and of `reference`, shape (m, d).
+
+    n is the smaller count of the two.
+    """
+    count = min(len(fake), len(reference))
+    return exact_w1(fake[:count], reference[:count])

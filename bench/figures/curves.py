@@ -9,7 +9,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -113,23 +112,16 @@ def _panels(count: int, width: float) -> tuple[Figure, list[tuple[Axes, Axes]]]:
 
 
 def _draw_runs(above: Axes, below: Axes, rows: pd.DataFrame, quality: str, colour: str) -> None:
-    one_line_per_run: dict[str, Any] = {
-        "data": rows.replace([np.inf, -np.inf], np.nan),
-        "x": "step",
-        "units": "run_id",
-        "estimator": None,
-        "color": colour,
-        "legend": False,
-    }
-    solid = {"linewidth": 1.1, "alpha": 0.85}
-    dashed = {"linewidth": 0.8, "alpha": 0.6, "linestyle": (0, (3, 1.5))}
+    solid: dict[str, Any] = {"linewidth": 1.1, "alpha": 0.85}
+    dashed: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.6, "linestyle": (0, (3, 1.5))}
     drawn = ((above, quality, solid), (below, "estimate", dashed), (below, HELD_OUT, solid))
-    for panel, column, style in drawn:
-        if one_line_per_run["data"][column].notna().any():
-            sns.lineplot(**one_line_per_run, y=column, ax=panel, **style)
-    for panel in (above, below):
-        panel.set(xlabel="", ylabel="")
     for _, run in rows.groupby("run_id", sort=False):
+        steps = run["step"].to_numpy(dtype=float)
+        for panel, column, style in drawn:
+            values = run[column].to_numpy(dtype=float)
+            known = np.isfinite(values)
+            if known.any():
+                panel.plot(steps[known], values[known], color=colour, **style)
         _mark_run(above, below, run, quality)
 
 

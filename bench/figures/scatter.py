@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -85,22 +84,19 @@ def _draw_label(
     heavy: bool,
 ) -> None:
     panel.grid(visible=True, axis="both")
-    sns.scatterplot(
-        rows,
-        x="estimate_held_out",
-        y=quality,
-        hue="step",
-        hue_norm=time,
-        palette=RAMP,
-        style="seed",
-        markers=dict(markers),
-        s=17,
-        alpha=0.9,
-        linewidth=0,
-        legend=False,
-        ax=panel,
-        rasterized=heavy,
-    )
+    for seed, points in rows.groupby("seed", sort=True):
+        panel.scatter(
+            points["estimate_held_out"].to_numpy(dtype=float),
+            points[quality].to_numpy(dtype=float),
+            c=points["step"].to_numpy(dtype=float),
+            cmap=RAMP,
+            norm=time,
+            marker=markers[int(str(seed))],
+            s=17,
+            alpha=0.9,
+            linewidths=0,
+            rasterized=heavy,
+        )
 
 
 def _same_heights(panels: list[Axes], values: pd.Series) -> None:

@@ -17,6 +17,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 from bench.figures.style import (
     BAND,
     INK,
+    MARKERS,
     MUTED,
     NARROW,
     STYLE,
@@ -59,30 +60,24 @@ def seeds_figure(
     if engine is not None:
         engine.set(wspace=0.06)  # type: ignore[call-arg]
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    markers = seed_markers(seeds["seed"])
+    markers = _markers(seeds["seed"])
+    by_label = dict(iter(seeds.groupby("label", sort=False)))
+    bounds = intervals.drop_duplicates("label").set_index("label")
     for place, (panel, (kind, name)) in enumerate(zip(panels, KINDS.items(), strict=True)):
         _axes(panel, labels, meaning, named=narrow or place == 0)
         panel.set_title(name, color=INK)
         for height_now, label in enumerate(labels):
-            row = intervals[intervals["label"] == label].iloc[0]
+            row = bounds.loc[label]
             _draw_interval(panel, row, kind, height_now, colours[label][0])
-            own = seeds[seeds["label"] == label]
-            for _, seed in own[np.isfinite(own[kind].astype(float))].iterrows():
-                live = seed["status"] == "live"
-                panel.plot(
-                    seed[kind],
-                    height_now + 0.17,
-                    marker=markers[int(seed["seed"])],
-                    markersize=5,
-                    markerfacecolor=colours[label][0] if live else "none",
-                    markeredgecolor=colours[label][0],
-                    markeredgewidth=0.9,
-                    linestyle="none",
-                    clip_on=False,
-                    zorder=3,
-                )
+            _draw_seeds(panel, by_label[label], kind, height_now, markers, colours[label][0])
     _keys(figure, markers, seeds, intervals)
     return figure
+
+
+def _markers(seeds: pd.Series) -> dict[int, str]:
+    """By seed; where there are more seeds than markers, all have the same."""
+    markers = seed_markers(seeds)
+    return markers if len(markers) <= len(MARKERS) else dict.fromkeys(markers, MARKERS[0])
 
 
 def _axes(panel: Axes, labels: list[str], meaning: str, *, named: bool) -> None:
@@ -104,6 +99,30 @@ def _axes(panel: Axes, labels: list[str], meaning: str, *, named: bool) -> None:
     panel.grid(visible=False, axis="y")
     panel.spines["left"].set_visible(False)
     panel.set_xlabel(f"rank correlation (+1: {meaning})")
+
+
+def _draw_seeds(
+    panel: Axes,
+    seeds: pd.DataFrame,
+    kind: str,
+    height: float,
+    markers: Mapping[int, str],
+    colour: str,
+) -> None:
+    for seed in seeds.to_dict("records"):
+        if np.isfinite(float(seed[kind])):
+            panel.plot(
+                seed[kind],
+                height + 0.17,
+                marker=markers[int(seed["seed"])],
+                markersize=5,
+                markerfacecolor=colour if seed["status"] == "live" else "none",
+                markeredgecolor=colour,
+                markeredgewidth=0.9,
+                linestyle="none",
+                clip_on=False,
+                zorder=3,
+            )
 
 
 def _draw_interval(panel: Axes, row: pd.Series, kind: str, height: float, colour: str) -> None:
@@ -129,6 +148,13 @@ def _draw_interval(panel: Axes, row: pd.Series, kind: str, height: float, colour
         panel.plot(row[other], height - 0.3, marker="|", markersize=7, color=MUTED, zorder=2)
 
 
+def _names(markers: Mapping[int, str]) -> dict[str, str]:
+    """What each marker stands for."""
+    if len(set(markers.values())) < len(markers):
+        return dict.fromkeys(markers.values(), "one seed")
+    return {marker: f"seed {seed}" for seed, marker in markers.items()}
+
+
 def _keys(
     figure: Figure,
     markers: Mapping[int, str],
@@ -139,8 +165,8 @@ def _keys(
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=INK, linewidth=2.6, label="mean and 95 % interval"),
         *(
-            Line2D([], [], marker=marker, label=f"seed {seed}", **point)
-            for seed, marker in markers.items()
+            Line2D([], [], marker=marker, label=name, **point)
+            for marker, name in _names(markers).items()
         ),
     ]
     if (seeds["status"] != "live").any():

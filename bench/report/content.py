@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 from bench.figures import palette
 from bench.records import RUN_COLUMNS, Records
 from bench.report.claims import ClaimsPart, claims_by_sweep, claims_part, part_of, sweep_file
+from bench.report.comparison import ComparisonSection, comparison_section
 from bench.report.distances import distances_table
 from bench.report.pictures import (
     Colours,
@@ -33,6 +34,7 @@ from bench.report.provenance import (
     resumed_runs,
 )
 from bench.report.published import PublishedSection, published_section
+from bench.report.selection import drawn
 from bench.report.sentences import (
     DISCRIMINATOR,
     SIGN,
@@ -49,11 +51,14 @@ from bench.report.sweep_tables import (
     BASELINE_NAMES,
     correlations_table,
     fields_table,
+    file_of,
     recipes_table,
     runs_table,
     scores_table,
     seeds_table,
+    ways_to,
 )
+from bench.report.tracking_details import TrackingDetails, tracking_details
 from bench.stats import quality_column, summarise, track
 from bench.tables import Table
 from wgan.losses import Loss
@@ -77,9 +82,11 @@ class Section:
     sign: str
     answers: tuple[Answer, ...]
     recipes: Table | None
+    comparison: ComparisonSection
     pictures: tuple[Picture, ...]
     correlations: Table | None
     seeds: Table | None
+    details: TrackingDetails | None
     samples: tuple[Sample, ...]
     all_samples: tuple[Sample, ...]
     samples_left_out: int
@@ -87,6 +94,14 @@ class Section:
     scores: Table | None
     extrapolated: bool
     protocol: Table | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that is not simply done: a sentence, and lines to be copied that lead to it."""
+
+    sentence: str
+    ways: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +117,7 @@ class Page:
     distances: Table | None
     claims: ClaimsPart | None
     differences: Table | None
-    failures: tuple[str, ...]
+    failures: tuple[Failure, ...]
     rules: Sequence[tuple[str, str]]
     commands: tuple[str, ...]
     environment: Table | None
@@ -148,8 +163,8 @@ def page(records: Records) -> Page:
         failures=tuple(_failures(records, unscored)),
         rules=verdict_rules(),
         commands=(
-            f"wgan-bench run sweeps/{records.sweep}.yaml",
-            f"wgan-bench report sweeps/{records.sweep}.yaml",
+            f"wgan-bench run {file_of(records.sweep)}",
+            f"wgan-bench report {file_of(records.sweep)}",
         ),
         environment=environment_table(records.environments),
         runs=runs_table(records.runs, records.folders),
@@ -181,9 +196,9 @@ def claims_page(sweeps: Mapping[str, Records]) -> Page:
         claims=claims,
         differences=None,
         failures=tuple(
-            f"{records.sweep}: {said}"
+            replace(said, sentence=f"{records.sweep}: {said.sentence}")
             for records in several
-            for said in _failures(records, records.runs.iloc[:0])
+            for said in _failures(records, records.runs.iloc[:0], sweep_file)
         ),
         rules=(),
         commands=(
@@ -191,7 +206,7 @@ def claims_page(sweeps: Mapping[str, Records]) -> Page:
             "wgan-bench report --claims",
         ),
         environment=environment_table(environments),
-        runs=runs_table(runs, folders),
+        runs=runs_table(runs, folders, sweep_file),
         notes=tuple(note for records in several for note in records.notes),
         colours=palette(str(label) for label in runs["label"]),
     )
@@ -211,10 +226,21 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
     trouble = _trouble(part, quality)
     floor = _level(protocol.get("floor"), quality)
     samples, everything = _samples(records, runs)
+    name = quality_name(quality or "quality")
     common: dict[str, Any] = {
         "key": key,
         "title": f"{listed(map(str, runs['dataset'].unique()))}, protocol {key}" if several else "",
         "trouble": tuple(trouble),
+        "comparison": comparison_section(
+            runs,
+            curves,
+            quality,
+            name,
+            floor=floor,
+            baselines=_references(protocol, str(quality), None),
+            environments=records.environments,
+            colours=colours,
+        ),
         "samples": samples,
         "all_samples": everything[:MOST_SAMPLES],
         "samples_left_out": max(0, len(everything) - MOST_SAMPLES),
@@ -236,15 +262,18 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
             pictures=(),
             correlations=None,
             seeds=None,
+            details=None,
         )
-    name = quality_name(quality)
     trackings = track(runs, curves, quality, floor=floor)
+    details = tracking_details(runs, curves, quality, name, trackings, floor=floor, colours=colours)
     distances = _distances(runs)
     references = _references(protocol, quality, floor)
+    chosen = drawn(runs, curves, quality)
+    shown = [tracking for tracking in trackings if tracking.label in chosen.labels]
     pictures = (
-        curves_picture(runs, curves, quality, references, floor, colours),
-        scatter_picture(runs, curves, quality, floor, trackings, colours),
-        seeds_picture(trackings, colours),
+        curves_picture(chosen, curves, quality, references, floor, colours),
+        scatter_picture(chosen, curves, quality, floor, shown, colours),
+        seeds_picture(shown, colours, chosen.labels_note),
     )
     return Section(
         **common,
@@ -252,12 +281,14 @@ def _section(records: Records, part: Part, colours: Colours, *, several: bool) -
         lead=lead(trackings),
         sign=_sign(runs, name),
         answers=tuple(
-            answer(tracking, distances.get(tracking.label, "")) for tracking in trackings
+            answer(tracking, distances.get(tracking.label, ""), details.by_label[tracking.label])
+            for tracking in trackings
         ),
         recipes=recipes_table(summarise(runs, curves, quality), name),
         pictures=tuple(picture for picture in pictures if picture is not None),
         correlations=correlations_table(trackings),
         seeds=seeds_table(trackings),
+        details=details,
     )
 
 
@@ -361,23 +392,28 @@ def _samples(records: Records, runs: pd.DataFrame) -> tuple[tuple[Sample, ...], 
     return tuple(item for item in everything if item.seed == chosen), tuple(everything)
 
 
-def _failures(records: Records, unscored: pd.DataFrame) -> list[str]:
+def _failures(
+    records: Records, unscored: pd.DataFrame, file: Callable[[str], str] = file_of
+) -> list[Failure]:
     """Every run that is not simply done, named, with its reason."""
     runs = records.runs
     resumed = set(resumed_runs(records.environments))
     said = []
     for run in runs.to_dict("records"):
         name = f"{run['label']}, seed {run['seed']} ({run['run_id']})"
+        ways = ways_to(str(run["run_id"]), records.folders, file(records.sweep))
+        found: list[str] = []
         reason = str(run.get("reason") or "").strip().rstrip(".")
         if run["state"] != "done":
-            said.append(f"{name}: {run['state']}" + (f", {reason}." if reason else "."))
+            found.append(f"{name}: {run['state']}" + (f", {reason}." if reason else "."))
         if run["dead_critic"] is True or run["dead_critic"] == 1:
             since = run.get("dead_critic_since")
             known = isinstance(since, int | float) and np.isfinite(since)
-            said.append(f"{name}: its critic died" + (f" at step {since:,.0f}." if known else "."))
+            found.append(f"{name}: its critic died" + (f" at step {since:,.0f}." if known else "."))
         if run["run_id"] in resumed:
-            said.append(f"{name}: trained in more than one session.")
+            found.append(f"{name}: trained in more than one session.")
+        said += [Failure(sentence, ways) for sentence in found]
     if len(unscored):
         count = counted(len(unscored), "run")
-        said.append(f"{count} without any score belong to none of the protocols above.")
+        said.append(Failure(f"{count} without any score belong to none of the protocols above."))
     return said

@@ -1,8 +1,7 @@
-"""The report as Markdown, with its pictures as files beside it."""
+"""The report as Markdown, with its pictures as files in a folder beside it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import jinja2
 
 from bench.report.content import Page
+from bench.report.exhibits import picture_stem
+from bench.report.files import FIGURES
 from bench.report.pictures import Sample
 from bench.tables import Table, escape_markdown, to_markdown
 
@@ -61,25 +62,13 @@ def _side_by_side(samples: Sequence[Sample]) -> str:
     for start in range(0, len(samples), MOST_ACROSS):
         row = samples[start : start + MOST_ACROSS]
         titles = " | ".join(escape_markdown(sample.label) for sample in row)
-        shown = " | ".join(f"![{escape_markdown(sample.alt)}]({sample.name})" for sample in row)
+        shown = " | ".join(
+            f"![{escape_markdown(sample.alt)}]({FIGURES}/{sample.name})" for sample in row
+        )
         lines += [f"| {titles} |", "| --- " * len(row) + "|", f"| {shown} |", ""]
     return _Ready("\n".join(lines).rstrip())
 
 
-def files(page: Page) -> dict[str, bytes]:
-    """The pictures that the Markdown shows, by file name."""
-    found = {}
-    for section in page.sections:
-        for picture in section.pictures:
-            found[file_name(section.key, picture.name)] = picture.wide
-        for sample in section.samples:
-            found[sample.name] = sample.png
-    for picture in page.profiles.pictures if page.profiles else ():
-        found[picture.name] = picture.wide
-    return found
-
-
 def file_name(key: str, name: str) -> str:
-    """The name of a section's picture; `key` tells sections apart."""
-    plain = re.sub(r"[^A-Za-z0-9]", "", key)
-    return f"{plain}-{name}" if plain else name
+    """Where a section's picture lies; `key` tells sections apart."""
+    return f"{FIGURES}/{picture_stem(key, name)}.svg"

@@ -12,11 +12,22 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.figures import NARROW, WIDE, curves_figure, scatter_figure, seeds_figure, to_svg
+from bench.figures import (
+    NARROW,
+    WIDE,
+    curves_figure,
+    scatter_figure,
+    seeds_figure,
+    settle,
+    to_pdf,
+    to_svg,
+)
+from bench.report.selection import Drawn
 from bench.report.sentences import counted, listed, quality_name
 from bench.report.sweep_tables import interval_frame, seed_frame
 from bench.stats import Tracking, dead_evaluations, usable
-from bench.stats.tracking import PRIMARY_ESTIMATE
+from bench.stats.evaluations import PRIMARY_ESTIMATE
+from bench.stats.tracking import warm_up_ends
 from bench.tables import MINUS, correlation, number
 
 Colours = Mapping[str, tuple[str, str]]
@@ -41,6 +52,17 @@ class Picture:
     caption: str
     alt: str
 
+    @property
+    def pdf(self) -> bytes:
+        """The wide figure as PDF; empty where it was not drawn by `both_widths`."""
+        return self.wide.pdf if isinstance(self.wide, Drawing) else b""
+
+
+class Drawing(bytes):
+    """A figure as SVG, which can also be had as PDF."""
+
+    pdf: bytes
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -64,7 +86,7 @@ def data_uri(content: bytes, kind: str) -> str:
 
 
 def curves_picture(
-    runs: pd.DataFrame,
+    chosen: Drawn,
     curves: pd.DataFrame,
     quality: str,
     references: Mapping[str, float],
@@ -72,7 +94,7 @@ def curves_picture(
     colours: Colours,
 ) -> Picture | None:
     """Quality and estimate against steps, every run; None where nothing was evaluated."""
-    frame = _evaluations(runs, curves, quality, floor)
+    frame = _evaluations(chosen.first_seeds, curves, quality, floor)
     if frame.empty:
         return None
     name, shown = quality_name(quality), frame["run_id"].nunique()
@@ -90,13 +112,14 @@ def curves_picture(
         f"data (dashed), at each evaluation. Every line is one run, none is averaged (n = "
         f"{counted(shown, 'run')}: {seeds_per_label(frame)}).{levels} Estimates of different "
         "critics have different scales: compare their shapes, not their heights. What an estimate "
-        "was at step 0, of an untrained critic, may lie outside.",
+        "was at step 0, of an untrained critic, may lie outside."
+        f"{chosen.labels_note}{chosen.seeds_note}",
         f"Line charts for {listed(frame['label'].unique())}. " + _courses(frame, quality, name),
     )
 
 
 def scatter_picture(
-    runs: pd.DataFrame,
+    chosen: Drawn,
     curves: pd.DataFrame,
     quality: str,
     floor: float | None,
@@ -106,9 +129,11 @@ def scatter_picture(
     """Quality against the held-out estimate, every usable evaluation; None where there is none."""
     parts = []
     by_run = dict(iter(curves.groupby("run_id", sort=False)))
-    for run in runs.to_dict("records"):
+    ends = warm_up_ends(chosen.first_seeds)
+    for run in chosen.first_seeds.to_dict("records"):
         if run["run_id"] in by_run:
-            counts, _ = usable(by_run[run["run_id"]], quality, floor=floor)
+            warm_up = ends[str(run["run_id"])]
+            counts, _ = usable(by_run[run["run_id"]], quality, floor=floor, warm_up=warm_up)
             parts.append(counts.assign(label=run["label"], seed=run["seed"]))
     points = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if points.empty:
@@ -128,10 +153,11 @@ def scatter_picture(
         wide,
         narrow,
         f"{name} against the held-out estimate.",
-        f"Each point is one evaluation, coloured by its step, with one marker per seed; step 0 and "
-        f"dead stretches are left out ({counted(len(points), 'evaluation')} of "
+        f"Each point is one evaluation, coloured by its step, with one marker per seed; step 0, "
+        f"the warm-up and dead stretches are left out ({counted(len(points), 'evaluation')} of "
         f"{seeds_per_label(points)}). Above each panel the mean over live seeds of Spearman's "
-        "rank correlation, as it is and beyond the trend over time; intervals in the next figure.",
+        "rank correlation, as it is and beyond the trend over time; intervals in the next figure."
+        f"{chosen.labels_note}{chosen.seeds_note}",
         f"Scatter plots of {name} against the held-out estimate. Mean rank correlations: {means}.",
     )
 
@@ -139,6 +165,7 @@ def scatter_picture(
 def seeds_picture(
     trackings: Sequence[Tracking],
     colours: Colours,
+    note: str = "",
     meaning: str = "loss and quality measure fall together",
 ) -> Picture | None:
     """Each seed's correlation and the intervals; None where no seed has one.
@@ -146,6 +173,7 @@ def seeds_picture(
     Args:
         trackings: their statistics.
         colours: (light, dark) per label.
+        note: a sentence on what is left out.
         meaning: of a correlation of +1.
     """
     seeds = seed_frame(trackings)
@@ -177,14 +205,18 @@ def seeds_picture(
         "Markers are Spearman's rank correlations within single runs. Bars are 95 % intervals of "
         "their mean over live seeds (tanh of the mean of atanh r, Student's t with "
         f"n {MINUS} 1 degrees of freedom; n = {each}). Beyond the trend: ranks after a degree-5 "
-        "polynomial of the step is taken out of both. Shaded: within 0.2 of zero.",
+        f"polynomial of the step is taken out of both. Shaded: within 0.2 of zero.{note}",
         f"Dot plot of rank correlations by seed with 95 % intervals. Means: {rows}.",
     )
 
 
 def both_widths(draw: Callable[[float], Figure], colours: Colours) -> tuple[bytes, bytes]:
-    """The SVG for a page and for a phone."""
-    return to_svg(draw(WIDE), colours), to_svg(draw(NARROW), colours)
+    """The SVG for a page, a `Drawing`, and for a phone."""
+    figure = draw(WIDE)
+    settle(figure)  # once for SVG and PDF
+    wide = Drawing(to_svg(figure, colours))
+    wide.pdf = to_pdf(figure)
+    return wide, to_svg(draw(NARROW), colours)
 
 
 def _evaluations(

@@ -16,6 +16,7 @@ from bench.tables import NONE, Table, text_column
 PRIVATE_FIELDS = ("started", "earlier")  # differ from run to run by nature
 # Of a protocol: what was measured under it, no settings.
 SCORES = ("id", "floor", "floor_extrapolated", "floor_extrapolated_error", "baselines")
+CLOCK_FIELDS = ("host", "cpu", "cores", "device", "gpu", "threads")  # by which seconds differ
 MOST_VALUES = 4
 
 
@@ -116,6 +117,17 @@ def mixed_numerics(environments: Mapping[str, Mapping[str, Any]]) -> list[str]:
         f"{name}: {_value_text(values)}"
         for name, values in _values(numerics).items()
         if len(values) > 1
+    ]
+
+
+def mixed_clocks(environments: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A clause for each circumstance that changes how long a step takes and that differs."""
+    own = {
+        run_id: {name: environment[name] for name in CLOCK_FIELDS if name in environment}
+        for run_id, environment in environments.items()
+    }
+    return [
+        f"{name}: {_value_text(values)}" for name, values in _values(own).items() if len(values) > 1
     ]
 
 

@@ -71,14 +71,21 @@ def lead(trackings: Sequence[Tracking]) -> str:
     return f"{subject} undecided. Which way the data lean:"
 
 
-def answer(tracking: Tracking, distance: str) -> Answer:
+def answer(tracking: Tracking, distance: str, resolution: str = "") -> Answer:
     """The sentences on one recipe.
 
     Args:
         tracking: its statistics.
         distance: what the critic's estimate estimates, e.g. "W1"; "" where that is not known.
+        resolution: what its data could and could not have shown.
     """
-    rest = (*_undefined(tracking), *_swap(tracking), *_not_live(tracking), *needed(tracking))
+    rest = (
+        *_undefined(tracking),
+        *_swap(tracking),
+        *_not_live(tracking),
+        *needed(tracking),
+        *((resolution,) if resolution else ()),
+    )
     return Answer(tracking.label, tracking.verdict.word, _sentence(tracking, distance), rest)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,6 +17,7 @@ from bench.tables import (
     NONE,
     Cell,
     Column,
+    Row,
     Table,
     correlation,
     interval_column,
@@ -77,6 +80,7 @@ def recipes_table(summaries: Sequence[Summary], quality: str) -> Table:
                     "" if row["n"] == row["finished"] else f"{row['n']} scored at the end",
                 ),
                 "right",
+                lambda row: float(row["finished"]),
             ),
             number_column("diverged", "diverged", _count),
             number_column("dead critic", "dead", _count),
@@ -153,6 +157,7 @@ def correlations_table(trackings: Sequence[Tracking]) -> Table:
                 "live / dead / diverged",
                 lambda row: Cell(f"{row[LIVE]} / {row[DEAD]} / {row[DIVERGED]}"),
                 "right",
+                lambda row: float(row[LIVE]),
             ),
             number_column("evaluations", "evaluations", _count),
             text_column("verdict", "verdict"),
@@ -236,23 +241,48 @@ def fields_table(values: Mapping[str, Any], first: str, second: str) -> Table:
     return Table(frame, (text_column(first, "name"), text_column(second, "value")))
 
 
-def runs_table(runs: pd.DataFrame, folders: Mapping[str, str]) -> Table:
-    """Every run: where it lies and how it ended."""
-    frame = runs[["run_id", "label", "seed", "state", "steps", "training_seconds"]].assign(
+def file_of(sweep: str) -> str:
+    """Where a sweep's file lies, as a word of a command."""
+    return shlex.quote(f"sweeps/{sweep}.yaml")
+
+
+def runs_table(
+    runs: pd.DataFrame, folders: Mapping[str, str], file: Callable[[str], str] = file_of
+) -> Table:
+    """Every run: where it lies, how it ended, and the commands that lead to it.
+
+    `file` says where the file of a sweep lies, as a word of a command.
+    """
+    frame = runs[["run_id", "sweep", "label", "seed", "state", "steps", "training_seconds"]].assign(
         folder=[folders.get(run_id, NONE) for run_id in runs["run_id"]],
         detail=["dead critic" if flag else "" for flag in runs["dead_critic"] == True],  # noqa: E712
     )
+
+    def run(row: Row) -> Cell:
+        ways = ways_to(str(row["run_id"]), folders, file(str(row["sweep"])))
+        return Cell(str(row["run_id"]), str(row["folder"]), ("commands", *ways))
+
     return Table(
         frame,
         (
-            text_column("run", "run_id"),
+            Column("run and folder", run),
             text_column("recipe", "label"),
             number_column("seed", "seed", _count),
             text_column("state", "state", detail="detail"),
             number_column("steps", "steps", _count),
             number_column("training seconds", "training_seconds"),
-            text_column("folder", "folder"),
         ),
+    )
+
+
+def ways_to(run_id: str, folders: Mapping[str, str], file: str) -> tuple[str, ...]:
+    """A run's folder, and the commands that show its log and that do it alone again."""
+    # An id of digits alone would be read as a number.
+    chosen = run_id if re.search("[a-df-z]", run_id) else f'"{run_id}"'
+    return (
+        *((folders[run_id],) if run_id in folders else ()),
+        shlex.join(["wgan-bench", "logs", run_id, "--lines", "100"]),
+        f"wgan-bench run {file} --only {shlex.quote(f'id={chosen}')}",
     )
 
 

@@ -15,25 +15,32 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from bench.stats.evaluations import (
+    PRIMARY_ESTIMATE as PRIMARY_ESTIMATE,
+)
+from bench.stats.evaluations import (
+    Evaluations,
+    Mask,
+    Vector,
+    column_of,
+    dead_stretches,
+    evaluations_by_run,
+)
 from bench.stats.intervals import Interval, fisher_interval
 from bench.stats.rank import (
     LEAST_EVALUATIONS,
     LEAST_RAW_EVALUATIONS,
+    by_grid,
     seed_swap,
-    spearman,
-    step_share,
-    time_adjusted,
+    spearman_rows,
+    step_share_rows,
+    time_adjusted_rows,
 )
 from bench.stats.verdicts import RESOLVED, Verdict, decide, project
 
-PRIMARY_ESTIMATE = "estimate_held_out"
-DEAD_STREAK = 3  # evaluations in a row
 LIVE, DEAD, DIVERGED, UNFINISHED = "live", "dead", "diverged", "unfinished"
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -44,8 +51,9 @@ class SeedTracking:
         run_id, seed: whose.
         status: "live", "dead" (too little is left beside the dead stretches), "diverged" or
             "unfinished".
-        evaluations: how many count: step 0, dead stretches and non-finite values are left out.
-        left_out: how many evaluations after step 0 do not count.
+        evaluations: how many count: step 0, the warm-up, dead stretches and non-finite values are
+            left out.
+        left_out: how many evaluations after step 0 and the warm-up do not count.
         raw, adjusted: the correlation, and that of the ranks beyond the trend over time; NaN where
             undefined.
         step_share: the share of the variance of the quality's ranks that the step alone explains.
@@ -106,7 +114,8 @@ def track(
     """Every label's figures and verdict, in the order in which the labels first stand in `runs`.
 
     Args:
-        runs: columns run_id, label, seed, state, dead_critic.
+        runs: columns run_id, label, seed, state, dead_critic; where it is there, also
+            warm_up_steps, the steps of the critic's warm-up.
         curves: columns run_id, step, `quality`, `estimate`; where they are there, also
             estimate_held_out_error, score_mean and score_std, by which dead stretches are known.
         quality: the column that is low for good samples, such as "fid" or "exact_w1".
@@ -114,22 +123,38 @@ def track(
         floor: quality of real data against real data, the other thing needed to know a dead
             stretch.
     """
-    by_run = dict(iter(curves.groupby("run_id", sort=False)))
-    empty = curves.iloc[:0]
-    found = []
-    for label, group in runs.groupby("label", sort=False):
-        ordered = group.sort_values(["seed", "run_id"])
-        seeds, kept = [], []
-        for run in ordered.to_dict("records"):
-            counted, left_out = usable(
-                by_run.get(run["run_id"], empty), quality, estimate=estimate, floor=floor
-            )
-            seed = _seed_tracking(run, counted, left_out, quality, estimate)
-            seeds.append(seed)
-            if seed.status == LIVE and math.isfinite(seed.raw):
-                kept.append(counted)
-        found.append(_over_seeds(str(label), tuple(seeds), kept, quality, estimate))
-    return found
+    by_run = evaluations_by_run(
+        curves, quality, estimate=estimate, floor=floor, warm_up=warm_up_ends(runs)
+    )
+    ordered = runs.sort_values(["seed", "run_id"])
+    ids = [str(run_id) for run_id in ordered["run_id"]]
+    pairs = [_pair(by_run.get(run_id, NOTHING), estimate, quality) for run_id in ids]
+    figures = zip(
+        by_grid(lambda loss, score, _: spearman_rows(loss, score), pairs),
+        by_grid(time_adjusted_rows, pairs),
+        by_grid(lambda _, score, steps: step_share_rows(score, steps), pairs),
+        strict=True,
+    )
+    found: dict[str, tuple[list[SeedTracking], list[Pair]]] = {
+        str(label): ([], []) for label in dict.fromkeys(runs["label"])
+    }
+    for run, pair, figure in zip(ordered.to_dict("records"), pairs, figures, strict=True):
+        taken = by_run.get(str(run["run_id"]), NOTHING)
+        seed = _seed_tracking(run, taken, pair, quality, *figure)
+        seeds, kept = found[str(run["label"])]
+        seeds.append(seed)
+        if seed.status == LIVE and math.isfinite(seed.raw):
+            kept.append(pair)
+    return [
+        _over_seeds(label, tuple(seeds), kept, quality, estimate)
+        for label, (seeds, kept) in found.items()
+    ]
+
+
+def warm_up_ends(runs: pd.DataFrame) -> dict[str, float]:
+    """By run id, the last step of the critic's warm-up; 0 where there is none or it is not told."""
+    ends = np.nan_to_num(column_of(runs, "warm_up_steps"), nan=0.0)
+    return dict(zip(map(str, runs["run_id"]), ends.tolist(), strict=True))
 
 
 def usable(
@@ -138,24 +163,21 @@ def usable(
     *,
     estimate: str = PRIMARY_ESTIMATE,
     floor: float | None = None,
+    warm_up: float = 0,
 ) -> tuple[pd.DataFrame, int]:
     """A run's evaluations that count, and how many after step 0 do not.
 
-    Columns step, `estimate` and `quality`. Step 0, dead stretches and rows where either value is
-    missing or not finite are left out.
+    Columns step, `estimate` and `quality`. Step 0 and all up to step `warm_up`, dead stretches and
+    rows where either value is missing or not finite are left out.
     """
     if not {quality, estimate} <= set(curve.columns):
         return pd.DataFrame({"step": [], estimate: [], quality: []}, dtype=float), 0
-    scored = curve[quality].notna() | ~np.isnan(_column(curve, PRIMARY_ESTIMATE))
-    evaluated = curve[scored].sort_values("step")
-    values = evaluated[["step", estimate, quality]].astype(float)
-    later = values["step"].to_numpy() > 0
-    counts = (
-        later
-        & np.isfinite(values.to_numpy()).all(axis=1)
-        & ~dead_evaluations(evaluated, quality, floor)
-    )
-    return values[counts].reset_index(drop=True), int(later.sum() - counts.sum())
+    named = curve.assign(run_id="")
+    taken = evaluations_by_run(
+        named, quality, estimate=estimate, floor=floor, warm_up={"": warm_up}
+    ).get("", NOTHING)
+    loss, score, steps = _pair(taken, estimate, quality)
+    return pd.DataFrame({"step": steps, estimate: loss, quality: score}), taken.left_out
 
 
 def dead_evaluations(evaluated: pd.DataFrame, quality: str, floor: float | None) -> Mask:
@@ -166,41 +188,47 @@ def dead_evaluations(evaluated: pd.DataFrame, quality: str, floor: float | None)
     constant scores (standard deviation below 1e-6 of their mean's size). Columns that are not there
     make no evaluation dead.
     """
-    quality_now = _column(evaluated, quality)
-    error = _column(evaluated, "estimate_held_out_error")
-    with np.errstate(invalid="ignore"):
-        blind = np.abs(_column(evaluated, PRIMARY_ESTIMATE)) <= 3 * error
-        blind &= quality_now > 2 * (math.nan if floor is None else floor)
-        constant = _column(evaluated, "score_std") <= 1e-6 * np.abs(
-            _column(evaluated, "score_mean")
+    figures = {
+        name: column_of(evaluated, name)
+        for name in (
+            quality,
+            PRIMARY_ESTIMATE,
+            "estimate_held_out_error",
+            "score_std",
+            "score_mean",
         )
-    # At step 0 the critic has learnt nothing yet, so it cannot have died.
-    dead: Mask = (blind | constant) & (_column(evaluated, "step") > 0)
-    stretch = np.cumsum(np.diff(dead, prepend=False))
-    lengths = np.bincount(stretch, minlength=1) if len(dead) else np.zeros(1, dtype=int)
-    long_enough: Mask = lengths[stretch] >= DEAD_STREAK
-    return dead & long_enough
+    }
+    steps = column_of(evaluated, "step")
+    return dead_stretches(figures, steps, np.zeros(len(steps), dtype=int), quality, floor)
 
 
-def _column(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
-    if name not in frame.columns:
-        return np.full(len(frame), np.nan)
-    return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+NOTHING = Evaluations(np.zeros(0), {}, np.zeros(0, dtype=bool), np.zeros(0, dtype=bool))
+Pair = tuple[Vector, Vector, Vector]
+
+
+def _pair(taken: Evaluations, estimate: str, quality: str) -> Pair:
+    """Loss, quality and step of the evaluations that count."""
+    return taken.counted(estimate), taken.counted(quality), taken.steps[taken.counts]
 
 
 def _seed_tracking(
-    run: Mapping[Hashable, Any], counted: pd.DataFrame, left_out: int, quality: str, estimate: str
+    run: Mapping[Hashable, Any],
+    taken: Evaluations,
+    pair: Pair,
+    quality: str,
+    raw: float,
+    adjusted: float,
+    share: float,
 ) -> SeedTracking:
-    loss, score, step = (counted[name].to_numpy() for name in (estimate, quality, "step"))
-    count, state = len(counted), str(run["state"])
-    flagged = run.get("dead_critic") is True or run.get("dead_critic") == 1
+    loss, score, _ = pair
+    count, state = len(loss), str(run["state"])
+    died = run.get("dead_critic") is True or run.get("dead_critic") == 1 or bool(taken.dead.any())
     if state == "diverged":
         status = DIVERGED
     elif state != "done":
         status = UNFINISHED
     else:
-        status = DEAD if flagged and (count < LEAST_EVALUATIONS or not left_out) else LIVE
-    raw, adjusted = spearman(loss, score), time_adjusted(loss, score, step)
+        status = DEAD if died and (count < LEAST_EVALUATIONS or not taken.left_out) else LIVE
     note = ""
     if count == 0:
         note = f"no evaluation has both a finite estimate and a finite {quality}"
@@ -217,10 +245,10 @@ def _seed_tracking(
         seed=int(str(run["seed"])),
         status=status,
         evaluations=count,
-        left_out=left_out,
+        left_out=taken.left_out,
         raw=raw,
         adjusted=adjusted,
-        step_share=step_share(score, step) if count else math.nan,
+        step_share=share,
         note=note,
     )
 
@@ -228,7 +256,7 @@ def _seed_tracking(
 def _over_seeds(
     label: str,
     seeds: tuple[SeedTracking, ...],
-    kept: Sequence[pd.DataFrame],
+    kept: Sequence[Pair],
     quality: str,
     estimate: str,
 ) -> Tracking:
@@ -240,12 +268,10 @@ def _over_seeds(
     evaluations = min((seed.evaluations for seed in live), default=0)
 
     # The swap needs every seed on the same steps.
-    grids = [set(curve["step"]) for curve in kept]
-    common = reduce(set.intersection, grids) if grids else set()
-    on_common = [curve[curve["step"].isin(common)] for curve in kept]
+    common = reduce(np.intersect1d, [steps for _, _, steps in kept]) if kept else np.zeros(0)
     swap_p = seed_swap(
-        [curve[estimate].to_numpy() for curve in on_common],
-        [curve[quality].to_numpy() for curve in on_common],
+        [loss[np.isin(steps, common)] for loss, _, steps in kept],
+        [score[np.isin(steps, common)] for _, score, steps in kept],
     )
 
     def verdict(all_raw: list[float], all_adjusted: list[float]) -> Verdict:

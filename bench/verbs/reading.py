@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.files import write_bytes
 from bench.grid import Sweep, load
 from bench.store import STATES, Store, StoreError
 from bench.verbs.look import look_and_settle
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def report(request: Request, reports: Path, *, claims: bool = False) -> int:
-    """Collect, and write report.html and report.md; with `claims` show their verdicts too."""
+    """Collect and write the report; with `claims` show their verdicts too."""
     from bench.report import render
 
     sweep = load(request.sweep, request.overrides, request.only)
@@ -55,12 +54,26 @@ def report(request: Request, reports: Path, *, claims: bool = False) -> int:
 def write_report(folder: Path, rendered: Rendered) -> list[Path]:
     """Write a report into its folder; returns the paths of its two texts.
 
+    What an earlier report left there goes, unless somebody has changed it.
+
     Raises:
         StoreError: the folder cannot be written.
     """
+    from bench.report.writing import write_files
+
     texts = {"report.html": rendered.html.encode(), "report.md": rendered.markdown.encode()}
-    _write(folder, rendered.files)
-    return _write(folder, texts)
+    try:
+        changed = write_files(folder, rendered.files | texts)
+    except OSError as error:
+        raise StoreError(
+            f"reports folder {str(folder)!r} cannot be written: {error.strerror or error}; "
+            "choose another with --reports"
+        ) from None
+    for path in changed:
+        note(
+            f"note: {path} is of an earlier report and was changed since; it is no part of this one"
+        )
+    return [folder / name for name in texts]
 
 
 def notes(said: Sequence[str]) -> None:
@@ -82,19 +95,6 @@ def _keep_tables(store: Store, records: Any) -> None:
         store.write_profiles(records)
     except StoreError as error:
         note(f"note: {error}")
-
-
-def _write(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            write_bytes(folder / name, content)
-    except OSError as error:
-        raise StoreError(
-            f"reports folder {str(folder)!r} cannot be written: {error.strerror or error}; "
-            "choose another with --reports"
-        ) from None
-    return [folder / name for name in contents]
 
 
 def _unfinished(request: Request, sweep: Sweep, states: Sequence[str]) -> None:

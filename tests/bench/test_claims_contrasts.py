@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from claim_worlds import ends, observed, world
 
+from bench.claims.beyond_time import tracks
 from bench.claims.contrasts import (
     all_of,
     best_of,
@@ -16,7 +17,6 @@ from bench.claims.contrasts import (
     paired,
     single,
     spread_over,
-    tracks,
     trend,
 )
 from bench.claims.evidence import REFUTED, SUPPORTED, UNDECIDED, find

@@ -324,6 +324,9 @@ class Stacked:
     def to_plain(self, **_):
         return {"stacked_digits": {}}
 
+    def whole(self):
+        return self
+
 
 @pytest.fixture(scope="module")
 def stacks(digits):

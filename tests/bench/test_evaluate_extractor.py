@@ -225,6 +225,9 @@ class Described:
     def to_plain(self, **_):
         return {self.name: {}}
 
+    def whole(self):
+        return self
+
     def __str__(self):
         return self.name
 

@@ -140,6 +140,9 @@ class Space:
     def to_plain(self, **_):
         return {"space": {}}
 
+    def whole(self):
+        return self
+
     def __str__(self):
         return "space"
 

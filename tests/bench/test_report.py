@@ -58,8 +58,13 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if not self.open or self.open[-1] not in ("style",):
+        if not self.open or self.open[-1] not in ("style", "script"):
             self.texts.append(data)
+
+    @property
+    def beside(self):
+        """Links to files of the report."""
+        return [link for link in self.links if re.match(r"(tables|figures)/[A-Za-z0-9.-]+$", link)]
 
     @property
     def text(self):
@@ -81,10 +86,14 @@ def test_the_page_is_whole_and_loads_nothing(rendered):
     assert html.open == []
     assert len(html.loads) >= 8
     assert all(load.startswith("data:image/") for load in html.loads)
-    assert all(link.startswith("#") and link[1:] in html.ids for link in html.links)
+    inside = [link[1:] for link in html.links if link.startswith("#")]
+    assert set(inside) <= set(html.ids)
+    assert len(inside) + len(html.beside) == len(html.links)
+    assert set(html.beside) <= set(rendered.files)
     assert len(set(html.ids)) == len(html.ids)
     assert all(html.alts)
-    assert not {"script", "link", "iframe"} & set(html.tags)
+    assert not {"link", "iframe"} & set(html.tags)
+    assert html.tags.count("script") == 1
     assert "default-src 'none'" in rendered.html
     assert "url(" not in rendered.html
     assert "@import" not in rendered.html
@@ -125,11 +134,13 @@ def test_the_twins_show_the_same_tables(rendered):
 
 def test_the_markdown_finds_its_pictures(rendered):
     shown = re.findall(r"!\[[^\n]*?\]\(([^)]+)\)", rendered.markdown)
-    assert {"curves.svg", "scatter.svg", "seeds.svg"} <= set(shown)
-    assert set(shown) == set(rendered.files)
-    for name, content in rendered.files.items():
-        assert re.fullmatch(r"[A-Za-z0-9.-]+", name)
-        assert content.startswith(b"<svg" if name.endswith("svg") else b"\x89PNG")
+    assert {f"figures/{name}.svg" for name in ("curves", "scatter", "seeds")} <= set(shown)
+    pictures = {name for name in rendered.files if name.endswith(("svg", "png"))}
+    assert set(shown) == pictures
+    for name in pictures:
+        assert re.fullmatch(r"figures/[A-Za-z0-9.-]+", name)
+        start = b"<svg" if name.endswith("svg") else b"\x89PNG"
+        assert rendered.files[name].startswith(start)
 
 
 def test_captions_say_the_statistic_the_interval_and_n(rendered):
@@ -173,12 +184,14 @@ def test_labels_that_are_code_are_only_shown(plain_pictures):
     )
     rendered = render(hostile)
     html = Page(rendered.html)
-    assert "script" not in html.tags
+    assert html.tags.count("script") == 1
     assert html.tags.count("img") == len(html.loads) - html.tags.count("source")
     assert HOSTILE in html.text
     before, commands, after = rendered.markdown.split("```")
     assert "<script" not in before + commands + after
     assert "<img" not in before + after
+    for name, content in rendered.files.items():
+        assert name.endswith(".csv") or b"<script" not in content
 
 
 def test_nothing_finished_is_said_in_words(plain_pictures):
@@ -309,7 +322,7 @@ def test_unlike_protocols_are_never_in_one_table(plain_pictures):
     ]
     assert list(content.differences.frame["name"]) == ["n_fake"]
     rendered = render(mixed)
-    assert {"abcd1234-curves.svg", "ffff0000-curves.svg"} <= set(rendered.files)
+    assert {"figures/abcd1234-curves.svg", "figures/ffff0000-curves.svg"} <= set(rendered.files)
     html = Page(rendered.html)
     assert len(set(html.ids)) == len(html.ids)
     assert "2 protocols, which are not comparable" in html.text
@@ -414,7 +427,7 @@ def test_critics_against_a_frozen_generator_are_held_against_the_known_distance(
         assert "The answer" not in text
     html = Page(render(frozen_records()).html)
     assert html.open == []
-    assert all(link[1:] in html.ids for link in html.links)
+    assert all(link[1:] in html.ids for link in html.links if link.startswith("#"))
     assert "#distances" in html.links
 
 

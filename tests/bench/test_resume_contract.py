@@ -24,7 +24,14 @@ from wgan.train import TrainState, Window
 
 STEPS, LOG, EVALUATE, LAZY = 24, 5, 10, 4
 LOOKS = EvaluateSpec(
-    every=EVALUATE, samples=32, critic_samples=32, gap_updates=1, profiles=("layer_gradients",)
+    every=EVALUATE,
+    samples=32,
+    critic_samples=32,
+    gap_updates=1,
+    halves=True,
+    fresh_sets=2,
+    step_cost=True,
+    profiles=("layer_gradients",),
 )
 
 RECIPE_CASES = {f"recipe {name}": {"recipe": name} for name in sorted(RECIPES)}

@@ -92,6 +92,8 @@ def contents(state: TrainState) -> dict[str, Any]:
             "window": [
                 [list(step) for step in state.window.critic],
                 list(state.window.generator_losses),
+                list(state.window.critic_gradients),
+                list(state.window.generator_gradients),
             ],
         }
     )

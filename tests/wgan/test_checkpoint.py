@@ -118,6 +118,26 @@ def test_a_round_trip_keeps_everything(config, state, path):
     assert again.training_seconds == state.training_seconds > 0
     assert len(again.window.critic) == 15
     assert len(again.window.generator_losses) == 3
+    assert len(again.window.critic_gradients) == len(again.window.generator_gradients) == 3
+
+
+def test_a_checkpoint_from_before_the_gradients_were_kept_can_be_gone_on_from(
+    config, state, path, monkeypatch
+):
+    with monkeypatch.context() as before:
+        before.setattr("wgan.checkpoint._WINDOW_LISTS", ("generator_losses",))
+        save(path, state, {})
+    again = new_state(config, DIGITS)
+    load(path, again)
+    assert again.window.critic_gradients == []
+    rows, unstopped = follow(config, again), follow(config, state)
+    assert same(contents(again), contents(state))
+    new = ("critic_gradient_norm_largest", "generator_gradient_norm_largest")
+    for row, full in zip(without_times(rows), without_times(unstopped), strict=True):
+        assert {name: row[name] for name in row if name not in new} == {
+            name: full[name] for name in full if name not in new
+        }
+        assert all(0 < row[name] <= full[name] for name in new)
 
 
 def test_saving_changes_nothing(config, state, tmp_path):

@@ -150,12 +150,54 @@ def test_rows_hold_plain_numbers():
     (row,) = follow(config, new_state(config, DIGITS))
     names = (
         "step images_seen training_seconds critic_loss penalty estimate_window generator_loss "
-        "critic_gradient_norm generator_gradient_norm"
+        "critic_gradient_norm generator_gradient_norm "
+        "critic_gradient_norm_largest generator_gradient_norm_largest"
     )
     assert set(names.split()) <= set(row)
     assert {type(value) for value in row.values()} <= {int, float}
     assert all(math.isfinite(value) for value in row.values())
     assert row["penalty"] > 0
+
+
+def test_gradient_norms_are_those_of_the_last_step_and_of_the_steepest_since_the_last_row():
+    config = small("wgan_gp", steps=12, critic_steps=2)
+    state, wide = new_state(config, DIGITS), new_state(config, DIGITS)
+    by_hand: list[dict[str, float]] = []
+
+    def norm(network: torch.nn.Module) -> float:
+        squares = [p.grad.double().square().sum() for p in network.parameters()]
+        return float(torch.stack(squares).sum().sqrt())
+
+    def look(pause: Pause) -> None:
+        if pause.rows:
+            by_hand.append({"critic": norm(state.critic), "generator": norm(state.generator)})
+
+    fine = follow(config, state, look, log_every=1)
+    rows = follow(config, wide, log_every=5)
+    assert same(contents(state), contents(wide))
+    for part in ("critic", "generator"):
+        norms = [held[part] for held in by_hand]
+        assert [row[f"{part}_gradient_norm"] for row in fine] == pytest.approx(norms, rel=1e-5)
+        assert [row[f"{part}_gradient_norm_largest"] for row in fine] == [
+            row[f"{part}_gradient_norm"] for row in fine
+        ]
+        assert [row[f"{part}_gradient_norm"] for row in rows] == pytest.approx(
+            [norms[4], norms[9], norms[11]], rel=1e-5
+        )
+        largest = [max(norms[:5]), max(norms[5:10]), max(norms[10:])]
+        found = [row[f"{part}_gradient_norm_largest"] for row in rows]
+        assert found == pytest.approx(largest, rel=1e-5)
+        assert max(largest) > 1.05 * min(norms), "no spike that could be missed"
+
+
+def test_the_gradient_norm_is_torch_s_to_the_bit():
+    config = small("wgan_gp", steps=3)
+    state = new_state(config, DIGITS)
+    (row,) = follow(config, state)
+    for part in ("critic", "generator"):
+        gradients = [p.grad for p in getattr(state, part).parameters()]
+        total = torch.nn.utils.get_total_norm(gradients)
+        assert row[f"{part}_gradient_norm"] == total.double().item()
 
 
 def test_nothing_comes_off_the_device_inside_a_step(monkeypatch):

@@ -16,6 +16,7 @@ from wgan.data.digits import Digits
 from wgan.data.folder import Folder
 from wgan.data.gaussians import ScaledGaussians, ShiftedGaussians
 from wgan.data.mnist import KMNIST, MNIST, FashionMNIST, StackedMNIST
+from wgan.data.parts import PartialSet
 from wgan.data.photographs import CIFAR10, CIFAR100, STL10, SVHN
 from wgan.data.point_masses import NoiselessRing, PointMass
 from wgan.data.stacked import StackedDigits
@@ -39,6 +40,7 @@ __all__ = [
     "KMNIST",
     "MNIST",
     "NoiselessRing",
+    "PartialSet",
     "PointMass",
     "Ring8",
     "STL10",

@@ -30,6 +30,7 @@ class Images:
         name: what its scores are labelled with.
         train, held_out: uint8, shape (N, C, H, W). The held-out split is never trained on.
         train_labels, held_out_labels: int64, shape (N,), or None where the set has none.
+        whole: the set with all its training images, where `train` is a part of them, else None.
     """
 
     name: str
@@ -37,12 +38,18 @@ class Images:
     held_out: Tensor
     train_labels: Tensor | None = None
     held_out_labels: Tensor | None = None
+    whole: Images | None = None
     kind: ClassVar[str] = "images"
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W)."""
         return tuple(self.train.shape[1:])
+
+    @property
+    def scored_against(self) -> Images:
+        """The set that quality is measured against: all of it, whatever part is trained on."""
+        return self if self.whole is None else self.whole
 
     def batch(self, count: int, rng: torch.Generator) -> Tensor:
         """`count` training images, float32 in [-1, 1], drawn with replacement.
@@ -118,6 +125,10 @@ class Dataset(Component, family="dataset"):
         if isinstance(plain, str) and plain.startswith("folder:"):
             plain = {"folder": {"path": plain.removeprefix("folder:")}}
         return super().from_plain(plain)
+
+    def whole(self) -> Dataset:
+        """What its scores are made against: itself, or the whole where it describes a part."""
+        return self
 
     @property
     def label(self) -> str:

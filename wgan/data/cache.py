@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from wgan.data.base import Images
 from wgan.data.places import cache_folder
@@ -64,7 +63,7 @@ def fingerprint(files: Iterable[tuple[str, Path]]) -> str:
     return digest.hexdigest()
 
 
-def _read(folder: Path, stem: str) -> dict[str, Tensor] | None:
+def _read(folder: Path, stem: str) -> dict[str, Any] | None:
     """The tensors, or None where a file is not there, not whole or not ours."""
     try:
         manifest = json.loads((folder / f"{stem}.json").read_bytes())
@@ -83,7 +82,7 @@ def _read(folder: Path, stem: str) -> dict[str, Tensor] | None:
         return None
 
 
-def _write_and_map(folder: Path, stem: str, name: str, arrays: Arrays) -> dict[str, Tensor]:
+def _write_and_map(folder: Path, stem: str, name: str, arrays: Arrays) -> dict[str, Any]:
     """The arrays from the cache they were written to, or themselves where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

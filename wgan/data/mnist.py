@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan.components import setting
-from wgan.data.base import DataError
+from wgan.data.base import DataError, Images
 from wgan.data.cache import Arrays
+from wgan.data.parts import PartialSet
 from wgan.data.places import exists
 from wgan.data.published import Found, PublishedSet, datasets
 from wgan.data.stacked import stacked
@@ -111,14 +112,18 @@ class MNISTLike(PublishedSet):
 
 
 @dataclass(frozen=True)
-class MNIST(MNISTLike):
-    """Handwritten digits.
+class PartialMNISTLike(PartialSet, MNISTLike):
+    """One of those sets, of which a part can be trained on."""
 
-    Its four files may lie in `root` itself, in `root/raw`, `root/MNIST/raw` or `root/mnist`.
-    """
+    def load_whole(self) -> Images:
+        """All its images; whatever part is asked for, one decoded set serves."""
+        return MNISTLike.load(self)
 
-    name: ClassVar[str] = "mnist"
-    reference: ClassVar[str] = "LeCun et al. 1998, Gradient-Based Learning, section III"
+
+@dataclass(frozen=True)
+class MadeOfMNIST(MNISTLike):
+    """What is made of MNIST's four files, wherever they may lie."""
+
     torchvision_name: ClassVar[str] = "MNIST"
     own_folder: ClassVar[str] = "mnist"
 
@@ -129,27 +134,44 @@ class MNIST(MNISTLike):
 
 
 @dataclass(frozen=True)
-class FashionMNIST(MNISTLike):
+class MNIST(PartialMNISTLike, MadeOfMNIST):
+    """Handwritten digits.
+
+    Its four files may lie in `root` itself, in `root/raw`, `root/MNIST/raw` or `root/mnist`.
+    """
+
+    name: ClassVar[str] = "mnist"
+    reference: ClassVar[str] = "LeCun et al. 1998, Gradient-Based Learning, section III"
+    class_counts: ClassVar[tuple[int, ...]] = (
+        *(5923, 6742, 5958, 6131, 5842),
+        *(5421, 5918, 6265, 5851, 5949),
+    )
+
+
+@dataclass(frozen=True)
+class FashionMNIST(PartialMNISTLike):
     """Clothes of ten kinds."""
 
     name: ClassVar[str] = "fashion_mnist"
     reference: ClassVar[str] = "Xiao et al. 2017, arXiv:1708.07747"
     torchvision_name: ClassVar[str] = "FashionMNIST"
     own_folder: ClassVar[str] = "fashion_mnist"
+    class_counts: ClassVar[tuple[int, ...]] = (6000,) * 10
 
 
 @dataclass(frozen=True)
-class KMNIST(MNISTLike):
+class KMNIST(PartialMNISTLike):
     """Ten cursive Japanese characters."""
 
     name: ClassVar[str] = "kmnist"
     reference: ClassVar[str] = "Clanuwat et al. 2018, arXiv:1812.01718"
     torchvision_name: ClassVar[str] = "KMNIST"
     own_folder: ClassVar[str] = "kmnist"
+    class_counts: ClassVar[tuple[int, ...]] = (6000,) * 10
 
 
 @dataclass(frozen=True)
-class StackedMNIST(MNIST):
+class StackedMNIST(MadeOfMNIST):
     """Three independent MNIST digits in the channels of one image: 1,000 modes.
 
     The stacks are one fixed list: `count` of training digits, and a fifth as many of test digits.

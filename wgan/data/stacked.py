@@ -52,7 +52,8 @@ class StackedDigits(Dataset):
             },
             self.count,
         )
-        return Images(self.name, **{part: torch.from_numpy(a) for part, a in arrays.items()})
+        parts: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return Images(self.name, **parts)
 
 
 def stacked(digits: dict[str, NDArray[Any]], count: int) -> dict[str, NDArray[Any]]:

@@ -5,16 +5,19 @@ at each call, so that each evaluation of a run, and of every run with the same s
 noise and the same reals. Networks, buffers and training streams are left as they were.
 """
 
+from wgan.diagnostics.cost import step_cost
 from wgan.diagnostics.diagnose import Looks, diagnose, lipschitz_protocol
 from wgan.diagnostics.profiles import PROFILES, Profile, make_profile
-from wgan.diagnostics.samples import generate
+from wgan.diagnostics.samples import fresh_sets, generate
 
 __all__ = [
     "PROFILES",
     "Looks",
     "Profile",
     "diagnose",
+    "fresh_sets",
     "generate",
     "lipschitz_protocol",
     "make_profile",
+    "step_cost",
 ]

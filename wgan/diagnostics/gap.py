@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
+from torch import nn
 
 from wgan.config import TrainConfig
 from wgan.data import Data
@@ -28,11 +29,35 @@ def critic_gap(
         minus the estimate now, on the same training (held-out) reals and the same fakes. The first
         tells optimality, the second may fall where the critic learns its training data by heart.
     """
+    critic = trained_on(config, state, data, updates, "evaluation:gap")
+    with torch.no_grad():
+        train, held_out, fake = (
+            torch.cat([critic(part) for part in samples.split(seen.batch_size)])
+            for samples in (seen.train, seen.held_out, seen.fake)
+        )
+    distance = config.loss.distance
+    return {
+        name: (distance(after, fake) - distance(before, seen.fake_scores)).item()
+        for name, after, before in (
+            ("critic_gap", train, seen.train_scores),
+            ("critic_gap_held_out", held_out, seen.held_out_scores),
+        )
+    }
+
+
+def trained_on(
+    config: TrainConfig, state: TrainState, data: Data, updates: int, purpose: str
+) -> nn.Module:
+    """A copy of the critic after `updates` further updates of its own, the generator frozen.
+
+    Args:
+        purpose: what the streams that it draws from are called; the training's are left alone.
+    """
     # One deep copy, so that the optimizer's copy points at the critic's copy.
     critic, optimizer = copy.deepcopy((state.critic, state.critic_optimizer))
     generator = copy.deepcopy(state.generator)
     purposes = ["data", "noise", *(f"penalty:{method.name}" for method in config.lipschitz)]
-    streams = {p: stream(config.seed, f"evaluation:gap:{p}", state.device) for p in purposes}
+    streams = {p: stream(config.seed, f"{purpose}:{p}", state.device) for p in purposes}
     size, dtype = config.batch_size, DTYPES[config.precision]
 
     for update in range(updates):
@@ -47,17 +72,4 @@ def critic_gap(
             streams,
             state.critic_updates + update,
         )
-
-    with torch.no_grad():
-        train, held_out, fake = (
-            torch.cat([critic(part) for part in samples.split(seen.batch_size)])
-            for samples in (seen.train, seen.held_out, seen.fake)
-        )
-    distance = config.loss.distance
-    return {
-        name: (distance(after, fake) - distance(before, seen.fake_scores)).item()
-        for name, after, before in (
-            ("critic_gap", train, seen.train_scores),
-            ("critic_gap_held_out", held_out, seen.held_out_scores),
-        )
-    }
+    return critic
