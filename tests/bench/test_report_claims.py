@@ -178,7 +178,10 @@ def test_wrong_usage_is_answered_in_words(home: Path, tmp_path: Path) -> None:
 def test_without_any_result_there_are_no_data_and_a_whole_page(home: Path, tmp_path: Path) -> None:
     told = call("report", "--claims", "--results", str(tmp_path), "--reports", str(tmp_path))
     assert told.exit_code == 0
-    assert "claims_small has not been run: wgan-bench run sweeps/claims/claims_small.yaml" in told.stderr
+    assert (
+        "claims_small has not been run: wgan-bench run sweeps/claims/claims_small.yaml"
+        in told.stderr
+    )
     assert (
         "Of 5 claims: 1 supported and 4 no data." in (tmp_path / "claims/report.html").read_text()
     )
