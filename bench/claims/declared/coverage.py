@@ -49,7 +49,7 @@ for dataset, (modes, none, scope, sweep, measured) in SETS.items():
             name=f"{recipe}_covers_more_of_{dataset}",
             family="coverage",
             sentence=f"A {spoken} covers more of {modes} than the standard GAN.",
-            scope=f"{scope}; a difference within {none:g} modes counts as none",
+            scope=f"{scope}; a difference of at most {none:g} in modes counts as none",
             source=f"Arjovsky et al. 2017, arXiv:1701.07875, section 4.3; measured as by "
             f"{measured}",
             sweep=sweep,
@@ -122,21 +122,23 @@ PARTS = {
         "Few training images cost diversity",
         f"{FEW} of the training images",
         {"images": FEW, "bias": 0},
+        "a received claim; that a critic learns few images by heart: Gulrajani et al. 2017, "
+        "arXiv:1704.00028, section 5.6",
     ),
     "biased": (
         "Training images in which half of the classes are rare cost diversity",
-        f"training images that lack {BIAS:.0%} of each of the classes 5 to 9",
+        f"training images that lack {100 * BIAS:.0f} % of each of the classes 5 to 9",
         {"images": 0, "bias": BIAS},
+        "a received claim without a paper of its own",
     ),
 }
-for name, (sentence, what, part) in PARTS.items():
+for name, (sentence, what, part, source) in PARTS.items():
     Claim(
         name=f"{name}_images_cost_diversity",
         family="coverage",
         sentence=f"{sentence}.",
         scope=f"{DATA}; {what} against all",
-        source="a received claim; that a critic learns few images by heart: Gulrajani et al. 2017, "
-        "arXiv:1704.00028, section 5.6",
+        source=source,
         sweep="claims_coverage_data",
         test=all_of(
             *(
