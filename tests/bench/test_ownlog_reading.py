@@ -209,6 +209,15 @@ def test_missing_values_have_many_names_and_infinity_is_none_of_them(tmp_path):
     np.testing.assert_array_equal(log.quality, [*[np.nan] * 7, np.inf, 2.5])
 
 
+def test_numbers_in_quotation_marks_are_numbers_in_json_too(tmp_path):
+    path = tmp_path / "log.jsonl"
+    words = ["2.5", "null", "None", "nan", "-", " "]
+    rows = [{"step": step, "d_loss": 1, "fid": word} for step, word in enumerate(words)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    log = read(path, Question("step", "d_loss", "fid"))
+    np.testing.assert_array_equal(log.quality, [2.5, *[np.nan] * 5])
+
+
 def test_a_heading_that_comes_again_is_left_out_and_counted(frame, tmp_path):
     path = tmp_path / "log.csv"
     head, tail = frame.iloc[:5].to_csv(index=False), frame.iloc[5:].to_csv(index=False)
