@@ -187,7 +187,7 @@ def _whole(text: str) -> str:
 
 def sweep_file(sweep: str) -> str:
     """The file of the sweep that supplies a claim's data."""
-    return f"sweeps/claims/{sweep.removeprefix('claims_')}.yaml"
+    return f"sweeps/claims/{sweep}.yaml"
 
 
 def _lead(judged: Sequence[Judged]) -> str:

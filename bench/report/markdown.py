@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ def to_text(page: Page) -> str:
         undefined=jinja2.StrictUndefined,
     )
 
+    # What a block of the template made is Markdown already, and must not be escaped again.
+    environment.filters["lowered"] = _lowered
+
     def table(content: Table) -> str:
         return _Ready(to_markdown(content))
 
@@ -48,6 +52,13 @@ def to_text(page: Page) -> str:
         side_by_side=_side_by_side,
         file_name=file_name,
         commands=_Ready("\n".join(map(_in_fence, page.commands))),
+    )
+
+
+def _lowered(text: str, levels: int) -> str:
+    """A part of the text whose headings stand so many levels lower than they say."""
+    return _Ready(
+        re.sub(r"^(?=#{1,5} )", "#" * levels, text, flags=re.MULTILINE).rstrip("\n") + "\n"
     )
 
 

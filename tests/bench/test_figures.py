@@ -144,8 +144,8 @@ def contrast(first, second):
 
 def test_the_palette_stands_out_on_either_paper():
     for light, dark in (*PALETTE, *palette(map(str, range(40))).values()):
-        assert contrast(light, "#ffffff") >= 3
-        assert contrast(dark, "#15181b") >= 3
+        assert contrast(light, "#ffffff") >= 4.5
+        assert contrast(dark, "#15181b") >= 4.5
 
 
 def test_a_label_has_its_colour_by_its_place_alone():

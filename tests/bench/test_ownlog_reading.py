@@ -149,7 +149,7 @@ def test_a_single_curve_of_tensorboard_is_explained(tmp_path):
         (b"\x89PNG\r\n", "is a picture"),
         (b"\x00\x01\x02\x03", "no text"),
         (b"seed,step,d_loss,fid\n0,1,2,\xff\n", "line 2 is no text in UTF-8 (byte 0xff)"),
-        (gzip.compress(b"seed,step")[:-4], "gzipped, and damaged"),
+        (gzip.compress(b"seed,step", mtime=0)[:-4], "gzipped, and damaged"),
         (b'{"history": [1, 2]}', "no column"),
         (b'{\n"history": [1, 2]\n}', "one JSON object over the whole file (it has the lists hist"),
         (b"[1, 2]", "a JSON list of other things than objects"),
@@ -207,6 +207,15 @@ def test_missing_values_have_many_names_and_infinity_is_none_of_them(tmp_path):
     path.write_text("\n".join(["step,d_loss,fid", *lines, "8,1,inf", "9, 1 , 2.5 "]) + "\n")
     log = read(path, Question("step", "d_loss", "fid"))
     np.testing.assert_array_equal(log.quality, [*[np.nan] * 7, np.inf, 2.5])
+
+
+def test_numbers_in_quotation_marks_are_numbers_in_json_too(tmp_path):
+    path = tmp_path / "log.jsonl"
+    words = ["2.5", "null", "None", "nan", "-", " "]
+    rows = [{"step": step, "d_loss": 1, "fid": word} for step, word in enumerate(words)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    log = read(path, Question("step", "d_loss", "fid"))
+    np.testing.assert_array_equal(log.quality, [2.5, *[np.nan] * 5])
 
 
 def test_a_heading_that_comes_again_is_left_out_and_counted(frame, tmp_path):

@@ -1,4 +1,5 @@
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 from bench.tables import (
     MINUS,
     NONE,
+    Cell,
+    Column,
     Table,
     correlation,
     escape_markdown,
@@ -18,6 +21,7 @@ from bench.tables import (
     probability,
     span,
     text_column,
+    to_csv,
     to_html,
     to_markdown,
 )
@@ -101,6 +105,36 @@ def test_a_table_in_html_is_escaped_and_aligned(table):
     assert '24.1<span class="detail">21.0 to 27.2</span>' in html
     assert html.count('scope="row"') == 2
     assert html.count("--light:#111111;--dark:#eeeeee") == 1
+
+
+def test_cells_carry_the_numbers_that_they_are_sorted_by(table):
+    html = to_html(table, "numbers")
+    values = re.findall(r'data-value="([^"]*)"', html)
+    assert values == ["24.06", "3.0", "", "1.0"]
+    assert "data-value" not in html[: html.index("<tbody>")]
+    endless = Table(
+        pd.DataFrame({"a": ["x"], "b": [-math.inf]}),
+        (text_column("a", "a"), number_column("b", "b")),
+    )
+    assert 'data-value="-Infinity"' in to_html(endless, "endless")
+
+
+def test_a_cell_s_fold_out_is_escaped_and_only_on_the_page():
+    lines = ("commands", "run <b>", "a & b")
+    columns = (Column("run", lambda row: Cell(row["run"], "", lines)), text_column("x", "run"))
+    folded = Table(pd.DataFrame({"run": ["r1"]}), columns)
+    html = to_html(folded, "runs", identity="table-runs")
+    assert "<summary>commands</summary><code>run &lt;b&gt;</code><code>a &amp; b</code>" in html
+    assert 'id="table-runs"' in html
+    assert "commands" not in to_markdown(folded)
+
+
+def test_csv_has_every_number_in_full(table):
+    assert to_csv(table).splitlines() == [
+        "label,fid,fid_low,fid_high,seeds",
+        "<b>a</b>|b,24.06,21.0,27.2,3",
+        "wgan_gp,,,,1",
+    ]
 
 
 def test_a_table_in_markdown_is_escaped_and_aligned(table):

@@ -33,10 +33,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Linux counts in a process's `ru_maxrss` what its parent had when it was forked; VmHWM is its own.
 VERB = """
-import atexit, sys
+import atexit, sys, time
 from pathlib import Path
 from bench.cli import main
 atexit.register(lambda: sys.stderr.write(Path("/proc/self/status").read_text()))
+atexit.register(lambda: sys.stderr.write(f"cpu_seconds {time.process_time()}\\n"))
 main()
 """
 
