@@ -21,6 +21,7 @@ from bench.tables import (
     correlation,
     number,
     number_column,
+    p_value,
     probability,
     span,
     text_column,
@@ -197,14 +198,14 @@ def _lead(judged: Sequence[Judged]) -> str:
 
 
 def _sentence(row: Row) -> str:
-    """In words, `Final FID of a over b: 0.52 (0.40 to 0.66), 10 seeds, p 0.012 after Holm.`."""
+    """In words, `Final FID of a over b: 0.52 (0.40 to 0.66), 10 seeds, p = 0.012 after Holm.`."""
     effect, show = str(row["effect"]), _show(row)
     held = span(float(row["value_low"]), float(row["value_high"]), show)
     # Of what is computed without chance, cases are counted and no seeds.
     what = "case" if row["exact"] else "seed"
     facts = [counted(int(row["seeds"]), what)]
     if not math.isnan(float(row["p_holm"])):
-        facts.append(f"p {probability(float(row['p_holm']))} after Holm")
+        facts.append(f"{p_value(float(row['p_holm']))} after Holm")
     value = f"{show(float(row['value']))}{f' ({held})' if held else ''}"
     said = f"{effect[:1].upper()}{effect[1:]}: {value}, {', '.join(facts)}."
     return f"{said} {_whole(str(row['note']))}".rstrip()
