@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.claims import FAMILIES, WORDS, Judged, Observations, all_claims, judge
-from bench.claims.evidence import LEAST_SEEDS, READ, Evidence, Finding
+from bench.claims.evidence import LEAST_SEEDS, NO_DATA, READ, Evidence, Finding
 from bench.records import Records
 from bench.report.sentences import counted, listed
 from bench.tables import (
@@ -193,7 +193,8 @@ def sweep_file(sweep: str) -> str:
 
 def _lead(judged: Sequence[Judged]) -> str:
     counts = Counter(item.word for item in judged)
-    said = listed([f"{counts[word]} {word}" for word in WORDS if counts[word]])
+    words = {word: "without data" if word == NO_DATA else word for word in WORDS}
+    said = listed([f"{counts[word]} {spoken}" for word, spoken in words.items() if counts[word]])
     return f"Of {counted(len(judged), 'claim')}: {said}." if judged else "There are no claims."
 
 
