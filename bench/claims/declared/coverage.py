@@ -9,9 +9,10 @@ GAN = "gan"
 WGANS = {"wgan": "clipped WGAN", "wgan_gp": "WGAN with gradient penalty"}
 TOYS = (
     "ring8 with modes of deviation .1, grid25 scaled to unit variance with modes of deviation "
-    ".035; mlp of 3 layers of 64 units without critic norm, 5,000 steps of 1 (GAN) and 5 critic updates; "
-    "Adam at 1e-3, clipping at .1 with RMSprop at 5e-4, penalty of weight .1; 250 samples, a mode "
-    "being covered by one within 3 standard deviations (scattered samples cover half of the grid)"
+    ".035; mlp of 3 layers of 64 units without critic norm, 5,000 steps of 1 (GAN) and 5 critic "
+    "updates; Adam at 1e-3, clipping at .1 with RMSprop at 5e-4, penalty of weight .1; 250 "
+    "samples, a mode being covered by one within 3 standard deviations (samples that are merely "
+    "scattered cover half of the grid)"
 )
 STACKS = (
     "stacked_digits (8 x 8 pixels), dcgan of width 16, 4,000 steps at the recipes' own settings, "
