@@ -45,6 +45,7 @@ MARKERS = "osD^vPX<>*"
 WIDE, NARROW = 10.0, 4.3  # inches across
 # A hundredth of a point is enough, and half the size of a figure with many lines.
 _COORDINATES = re.compile(r' (?:d|x|y)="[^"]*"')
+LINE, ROOMY = 0.17, 3  # inches of a legend's line, and lines for which figures have room
 _DECIMALS = re.compile(r"(\.\d\d)\d+")
 
 STYLE: Any = {  # a plain dict; matplotlib's stubs want its keys as literals
@@ -166,6 +167,9 @@ def legend_above(figure: Figure, handles: Sequence[Artist], **spacing: float) ->
         ),
         1,
     )
+    # A legend of many lines must not take its panels' room.
+    lines = _lines([str(handle.get_label()) for handle in handles], columns)
+    figure.set_figheight(figure.get_figheight() + LINE * max(0, lines - ROOMY))
     figure.legend(
         handles=list(handles),
         loc="outside upper left",
@@ -177,11 +181,22 @@ def legend_above(figure: Figure, handles: Sequence[Artist], **spacing: float) ->
 
 
 def _column_widths(widths: Sequence[float], count: int) -> list[float]:
-    """The widest of each column, filled downwards as matplotlib does, the first ones longer."""
-    rows, longer = divmod(len(widths), count)
+    """The widest of each column."""
+    return [max(column, default=0) for column in _columns(widths, count)]
+
+
+def _lines(labels: Sequence[str], count: int) -> int:
+    """The lines of the longest column."""
+    columns = _columns(labels, count)
+    return max((sum(1 + label.count("\n") for label in column) for column in columns), default=0)
+
+
+def _columns(items: Sequence[Any], count: int) -> list[Sequence[Any]]:
+    """A legend's columns, filled downwards as matplotlib does, the first ones longer."""
+    rows, longer = divmod(len(items), count)
     sizes = [rows + 1] * longer + [rows] * (count - longer)
     ends = np.cumsum(sizes)
-    return [max(widths[end - size : end], default=0) for end, size in zip(ends, sizes, strict=True)]
+    return [items[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
 
 def short(label: str, width: int) -> str:

@@ -209,7 +209,7 @@ CASES: dict[str, tuple[Rule, Rule]] = {
     },
     "few_images_cost_diversity": parts(0.3, 0.8),
     "biased_images_cost_diversity": parts(0.3, 0.8),
-    "clipping_piles_weights_at_limit": (heaps(0.9, 0.34), heaps(0.34, 0.9)),
+    "clipping_saturates_weights": (heaps(0.9, 0.34), heaps(0.34, 0.9)),
     "training_drives_weights_to_limit": (walls(0.5, 0.91), walls(0.91, 0.5)),
     "large_limit_explodes": (
         layers(**{"weight_clipping_0.1": 900.0}),

@@ -10,7 +10,16 @@ from fake_records import fake_records
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from bench.figures import NARROW, WIDE, curves_figure, palette, scatter_figure, seeds_figure, to_svg
+from bench.figures import (
+    NARROW,
+    WIDE,
+    curves_figure,
+    palette,
+    scatter_figure,
+    seeds_figure,
+    settle,
+    to_svg,
+)
 from bench.figures.style import PALETTE, legend_above, scale_axis, short
 from bench.report.sweep_tables import interval_frame, seed_frame
 from bench.stats import track
@@ -196,3 +205,20 @@ def test_a_log_axis_has_a_few_ticks_whatever_its_range(span):
     low, high = axes.get_ylim()
     shown = [tick for tick in axes.yaxis.get_majorticklocs() if low <= tick <= high]
     assert 2 <= len(shown) <= 7
+
+
+def test_a_legend_of_many_long_names_leaves_the_panels_their_room():
+    from matplotlib.lines import Line2D
+
+    heights = []
+    for count in (2, 16):
+        figure = Figure(figsize=(4.3, 2.6), layout="constrained")
+        axes = figure.subplots()
+        names = [
+            short(f"setting {place} (optimizer.adam.lr 0.0001, x)", 34) for place in range(count)
+        ]
+        legend_above(figure, [Line2D([], [], label=name) for name in names])
+        settle(figure)
+        heights.append(axes.get_position().height * figure.get_figheight())
+    few, many = heights
+    assert many > 0.75 * few

@@ -16,7 +16,7 @@ COUNTS = (1, 5, 25, 100)
 FAR = (1, 25)  # what 3 and 5 are held against
 FID = last("fid")
 SETTING = (
-    "digits, dcgan of width 32, recipes at their papers' rates, 400 generator steps with 1, 5, 25 "
+    "digits, dcgan of width 32, recipes at their papers' rates, 300 generator steps with 1, 5, 25 "
     "and 100 critic updates before each: equal steps of the generator, at unequal cost; "
 )
 WGANS = {

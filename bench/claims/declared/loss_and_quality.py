@@ -95,7 +95,7 @@ Claim(
     does_not_track("correlation of gan's estimate with FID", STANDARD, "fid"),
 )
 Claim(
-    "wgan_loss_tracks_fid_and_the_standard_gans_does_not",
+    "loss_tracks_quality",
     FAMILY,
     "The WGAN loss tracks FID, by weight clipping and by the gradient penalty, and the standard "
     "GAN's does not.",
