@@ -20,7 +20,7 @@ from bench.figures import (
     settle,
     to_svg,
 )
-from bench.figures.style import PALETTE, legend_above, scale_axis, short
+from bench.figures.style import PALETTE, STYLE, legend_above, scale_axis, short
 from bench.report.sweep_tables import interval_frame, seed_frame
 from bench.stats import track
 
@@ -207,6 +207,7 @@ def test_a_log_axis_has_a_few_ticks_whatever_its_range(span):
     assert 2 <= len(shown) <= 7
 
 
+@mpl.rc_context(STYLE)
 def test_a_legend_of_many_long_names_leaves_the_panels_their_room():
     from matplotlib.lines import Line2D
 

@@ -149,6 +149,14 @@ class Chromium:
             raise RuntimeError(f"{script}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
+    def wait(self, script: str) -> None:
+        """Wait until an expression holds on the page."""
+        end = time.monotonic() + PATIENCE
+        while not self.run(script):
+            if time.monotonic() > end:
+                raise TimeoutError(f"in {PATIENCE:.0f} s it never held that {script}")
+            time.sleep(0.02)
+
     def press(self, key: str) -> None:
         """Press a key and let it go."""
         text = {"Enter": "\r", " ": " "}.get(key, key if len(key) == 1 else "")
@@ -169,8 +177,13 @@ class Chromium:
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def screenshot(self, path: Path, *, whole: bool = True) -> None:
-        """Write a picture of the page, or of what of it can be seen."""
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
+        """Write a picture of the page down to 12,000 pixels, or of what of it can be seen."""
+        parameters: dict[str, Any] = {}
+        if whole:
+            across, down = self.run("[innerWidth, document.documentElement.scrollHeight]")
+            clip = {"x": 0, "y": 0, "width": across, "height": min(down, 12_000), "scale": 1}
+            parameters = {"captureBeyondViewport": True, "clip": clip}
+        shot = self.call("Page.captureScreenshot", **parameters)
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def print(self) -> bytes:
