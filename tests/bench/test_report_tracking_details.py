@@ -136,8 +136,8 @@ def test_rendering_twice_gives_the_same_bytes_with_pictures_that_markdown_finds(
     assert render(records) == first
     shown = set(re.findall(r"!\[[^\n]*?\]\(([^)]+)\)", first.markdown))
     assert {"figures/lags.svg", "figures/final-models.svg"} <= shown <= set(first.files)
-    tables = [name for name in first.files if name.endswith(".csv")]
-    assert any("smoothed" in name for name in tables)
+    held = [content.decode() for name, content in first.files.items() if name.endswith(".csv")]
+    assert any("running median of 5" in text for text in held)
 
 
 def test_without_halves_the_best_is_said_to_be_optimistic(plain_pictures):
