@@ -99,6 +99,12 @@ def probability(value: float) -> str:
     return f"{value:.2f}" if value > 0.1 else f"{value:.3f}"
 
 
+def p_value(value: float) -> str:
+    """A p value in a sentence: `p = 0.012`, or `p < 0.001`."""
+    said = probability(value)
+    return f"p {said}" if said.startswith("<") else f"p = {said}"
+
+
 def percent(value: float) -> str:
     """A share as whole percent."""
     return f"{value:.0%}".replace("%", "\N{NO-BREAK SPACE}%") if math.isfinite(value) else NONE

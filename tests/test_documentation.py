@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -45,13 +46,8 @@ def test_the_readme_s_make_commands_exist(command):
 
 def test_the_readme_s_commands_run_one_after_another(tmp_path, monkeypatch):
     # A copy of the sweeps, so that results and reports are not written into the project.
-    sweeps = tmp_path / "sweeps"
-    sweeps.mkdir()
-    for path in (ROOT / "sweeps").glob("*.yaml"):
-        (sweeps / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "examples").mkdir()
-    for path in (ROOT / "examples").iterdir():
-        (tmp_path / "examples" / path.name).write_bytes(path.read_bytes())
+    for name in ("sweeps", "examples"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     for command in BENCH:
         result = CliRunner().invoke(main, [*shlex.split(command)[1:]])

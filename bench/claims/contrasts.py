@@ -239,6 +239,39 @@ def best_of(
     return test
 
 
+def least_of(
+    effect: str,
+    measure: Measure,
+    first: Sequence[Where],
+    second: Sequence[Where],
+    *,
+    claimed: Claimed,
+    margin: float,
+    scale: Scale = "ratio",
+) -> Test:
+    """The least that a measure comes to over settings `first` against that over `second`.
+
+    Give both as many settings: the least of more is lower by chance. Runs that diverged are no
+    candidates; where all of one side have, the seed counts against that side.
+    """
+
+    def test(seen: Observations) -> Sequence[Evidence]:
+        values, sides = [], []
+        for row in _rows(seen, (*first, *second)):
+            found = [_TO_SCALE[scale](measure(run)) for run in row]
+            ones, others = (
+                [value for value in part if math.isfinite(value)]
+                for part in (found[: len(first)], found[len(first) :])
+            )
+            if ones and others:
+                values.append(min(ones) - min(others))
+            elif ones or others:
+                sides.append(-1 if ones else 1)
+        return [_evidence(effect, values, claimed, margin, scale, sides)]
+
+    return test
+
+
 def all_of(*tests: Test) -> Test:
     """The parts of a claim that must hold together."""
 

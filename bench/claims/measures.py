@@ -173,10 +173,14 @@ def spread(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1))
 
 
-def roughness(values: Sequence[float]) -> float:
-    """Median size of the change from one value to the next, over their median; for `late`."""
-    middle = float(np.median(values))
-    return float(np.median(np.abs(np.diff(values)))) / middle if middle else math.nan
+def jitter(values: Sequence[float]) -> float:
+    """Median size of the second difference of the logarithms: what is no steady fall; for `late`.
+
+    A curve that falls by the same share from each value to the next has none.
+    """
+    if min(values) <= 0:
+        return math.nan
+    return float(np.median(np.abs(np.diff(np.log(values), n=2))))
 
 
 def highest_peak(values: Sequence[float]) -> float:

@@ -4,9 +4,11 @@ Every label has one colour and every seed one marker in all of them. Each has a 
 page and a narrow one for phones; `to_svg` and `to_pdf` write either, the same bytes every time.
 """
 
+from bench.figures.comparison import forest_figure, pairs_figure
 from bench.figures.curves import curves_figure
 from bench.figures.final_models import final_models_figure
 from bench.figures.lags import lags_figure
+from bench.figures.performance import performance_figure
 from bench.figures.profiles import layer_gradients_figure, weight_histograms_figure
 from bench.figures.scatter import scatter_figure
 from bench.figures.seeds import seeds_figure
@@ -18,9 +20,12 @@ __all__ = [
     "WIDE",
     "curves_figure",
     "final_models_figure",
+    "forest_figure",
     "lags_figure",
     "layer_gradients_figure",
+    "pairs_figure",
     "palette",
+    "performance_figure",
     "scatter_figure",
     "seeds_figure",
     "settle",

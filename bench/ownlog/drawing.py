@@ -21,10 +21,8 @@ MOST_POINTS = 20_000  # drawn in one figure; more only make the page heavy
 def draw(analysis: Analysis, colours: Colours) -> tuple[Picture, ...]:
     """Courses, scatter and the correlations of all runs, as far as there is something to draw."""
     frame, every = _drawn(analysis)
-    question, runs = (
-        analysis.question,
-        seeds_picture(analysis.trackings, colours, meaning="both get better together"),
-    )
+    question = analysis.question
+    runs = seeds_picture(analysis.trackings, colours, meaning="both get better together")
     if runs is not None:
         runs = replace(runs, title=f"How {question.loss} goes with {question.quality}, run by run.")
     pictures = (

@@ -34,11 +34,14 @@ def read_records(
     """
     records, notes = _records(content, place)
     columns: dict[str, None] = {}
-    for record in records[:_HEAD]:
-        _gather(record, columns)
-    if not set(wanted) <= columns.keys():
-        for record in records[_HEAD:]:
+    try:
+        for record in records[:_HEAD]:
             _gather(record, columns)
+        if not set(wanted) <= columns.keys():
+            for record in records[_HEAD:]:
+                _gather(record, columns)
+    except RecursionError:
+        raise LogError(f"{place}: objects within objects, too deep to be a log") from None
     found = {name: [_value(record, name) for record in records] for name in wanted}
     frame = pd.DataFrame(
         {

@@ -61,16 +61,15 @@ def own_table(path: Path, file: pq.ParquetFile, question: Question) -> OwnTable 
         return None
     runs, curves = runs_table.to_pandas(), file.read().to_pandas()
     more = [name for name in runs.columns if name not in curves.columns]
+    divided = question.group is not None or question.setting is not None
     joined = curves.merge(runs[["run_id", *more]], on="run_id", how="left")
     return OwnTable(
         table=pa.Table.from_pandas(joined, preserve_index=False),
         curves=curves,
         runs=runs,
         floors=_floors(file),
-        divided=question.group is not None or question.setting is not None,
-        notes=(
-            _note(path, beside, divided=question.group is not None or question.setting is not None),
-        ),
+        divided=divided,
+        notes=(_note(path, beside, divided=divided),),
     )
 
 

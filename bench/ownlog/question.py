@@ -94,11 +94,18 @@ def nearest(name: str, columns: Iterable[str]) -> str | None:
     return by_lower[found[0]] if found else None
 
 
+def printable(text: str) -> str:
+    """The text without control characters, which a terminal would obey."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
 def spelled(columns: Sequence[str]) -> str:
     """The names in quotation marks where they have spaces or commas, the first thirty."""
     shown = [
         f"'{name}'" if any(mark in name for mark in " ,") or not name else name
-        for name in columns[:MOST_NAMED]
+        for name in map(printable, columns[:MOST_NAMED])
     ]
     more = len(columns) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from bench.ownlog.json_text import read_records
 from bench.ownlog.own_tables import OwnTable, own_table
-from bench.ownlog.question import LogError, Question, check_columns
+from bench.ownlog.question import LogError, Question, check_columns, printable
 from bench.ownlog.text import read_delimited
 
 Vector = npt.NDArray[np.float64]
@@ -141,8 +141,10 @@ def _read_parquet(
             table = table.flatten()
         check_columns(question, place, table.column_names)
         wanted = list(dict.fromkeys(question.named))
-        frame = table.select(wanted).to_pandas(ignore_metadata=True)
-    except (pa.ArrowException, OSError) as error:
+        frame = table.select(wanted).replace_schema_metadata(None).to_pandas()
+    except LogError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
         first = str(error).strip().partition("\n")[0]
         raise LogError(f"{place}: a damaged Parquet file: {first}") from None
     return frame, own, list(own.notes) if own else []
@@ -210,7 +212,10 @@ def _numbers(
     if pd.api.types.is_numeric_dtype(values):
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     texts = values.astype(object).where(values.notna(), "")
-    read_off = pd.to_numeric(texts, errors="coerce")
+    try:
+        read_off = pd.to_numeric(texts, errors="coerce")
+    except OverflowError:  # whole numbers in JSON know no bound
+        read_off = pd.to_numeric(texts.map(str), errors="coerce")
     found = read_off.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     unread = np.flatnonzero(np.isnan(found))
     left = pd.Series([str(value).strip() for value in texts.iloc[unread]], dtype=object)
@@ -239,14 +244,16 @@ def _words(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
     """A column that tells rows apart, as words; None where a row has no value."""
     if name is None:
         return None
-    values = frame[name].reset_index(drop=True)
-    if pd.api.types.is_float_dtype(values):
-        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        finite = numbers[np.isfinite(numbers)]
-        if (finite == np.round(finite)).all() and (np.abs(finite) < 2**53).all():
-            values = pd.Series(numbers).astype("Int64")
-    kept = values.notna()
-    return values.astype(str).str.strip().astype(object).where(kept, None)
+    values = frame[name]
+    if values.dtype == object:  # a JSON list as a name cannot be told apart as it is
+        values = values.map(str, na_action="ignore")
+    codes, different = pd.factorize(values)  # -1 where there is none
+    found = different.tolist()
+    floats = [value for value in found if isinstance(value, float)]
+    if all(value.is_integer() and abs(value) < 2**53 for value in floats):
+        found = [int(value) if isinstance(value, float) else value for value in found]
+    words = np.array([*(printable(str(value)).strip() for value in found), None], dtype=object)
+    return pd.Series(words[codes], dtype=object)
 
 
 def check_readable(places: Sequence[Path]) -> None:

@@ -261,7 +261,7 @@ def _runs(frame: pd.DataFrame) -> pd.DataFrame:
     for label, members in whole.groupby("label", sort=False):
         names = [_run_name(member, several=several) for member in members.to_dict("records")]
         groups = list(members["group"])
-        wholes = all(group.isdigit() and len(group) < 10 for group in groups)
+        wholes = all(group.isdecimal() and len(group) < 10 for group in groups)
         numbered = wholes and len(set(map(int, groups))) == len(groups)
         for place, (run, name) in enumerate(zip(members["run"], names, strict=True), start=1):
             runs.append(

@@ -14,7 +14,7 @@ from bench.stats import SeedTracking, Tracking
 from bench.stats.rank import LEAST_EVALUATIONS
 from bench.stats.tracking import DEAD, DIVERGED, LIVE, UNFINISHED
 from bench.stats.verdicts import LEAST_SEEDS, MARGIN, SWAP_LEVEL, TRACKS
-from bench.tables import MINUS, correlation, percent, probability
+from bench.tables import MINUS, correlation, p_value, percent
 
 # Scores that everybody means to be high; what else a column means nobody can tell from its name.
 _HIGH_IS_GOOD = ("inception", "accuracy", "precision", "recall", "coverage", "density", "ssim")
@@ -138,11 +138,11 @@ def _swap(tracking: Tracking) -> list[str]:
     if p <= SWAP_LEVEL:
         return [
             f"A run's {loss} goes with its own {quality} more than with another run's (seed swap "
-            f"p = {probability(p)}, on {tracking.common_evaluations} common steps)."
+            f"{p_value(p)}, on {tracking.common_evaluations} common steps)."
         ]
     return [
         f"That a run's {loss} goes with its own {quality} more than with another run's is not "
-        f"shown (seed swap p = {probability(p)}, on {tracking.common_evaluations} common steps; "
+        f"shown (seed swap {p_value(p)}, on {tracking.common_evaluations} common steps; "
         f"“{TRACKS}” takes {SWAP_LEVEL:g} or less)."
     ]
 

@@ -97,7 +97,8 @@ def compare(
         values = ours[key]
         shown = _shown(values) if values else NOT_STATED
         if key == "dataset":
-            said.append(Comparison(title, dataset, shown, SAME))
+            verdict = SAME if values == [dataset] else DIFFERS
+            said.append(Comparison(title, dataset, shown, verdict))
             continue
         point = table.point(key, dataset)
         theirs = point.says if point else NOT_STATED
@@ -117,7 +118,7 @@ def _ours(
     n_fake, splits = protocol.get("n_fake"), protocol.get("inception_score_splits")
     seeds = done.groupby("label")["seed"].nunique()
     found: dict[str, list[Any]] = {
-        "dataset": [dataset],
+        "dataset": _parts(runs, dataset),
         "resolution": _resolution(protocol),
         "network": _different(_plain(runs["network"])),
         "updates": _different(done["steps"]),
@@ -139,6 +140,24 @@ def _ours(
         # Points in the plane have neither pixels nor features.
         found = {key: value for key, value in found.items() if key not in _OF_IMAGES}
     return found
+
+
+def _parts(runs: pd.DataFrame, dataset: str) -> list[Any]:
+    """The data set's name, with what of it our runs were trained on where that is not all."""
+    told = _column(runs, "dataset_settings")
+    found = [_part(dataset, str(text)) for text in told]
+    return list(dict.fromkeys(found)) or [dataset]
+
+
+def _part(dataset: str, text: str) -> str:
+    try:
+        ((_, fields),) = json.loads(text).items()
+        images, bias = fields.get("images", 0), fields.get("bias", 0.0)
+    except (ValueError, AttributeError):
+        return dataset
+    said = [f"{images:,} of its images"] if images else []
+    said += [f"without {bias:.0%} of half of its classes"] if bias else []
+    return f"{dataset}, {' and '.join(said)}" if said else dataset
 
 
 def _resolution(protocol: Mapping[str, Any]) -> list[Any]:

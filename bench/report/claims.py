@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.claims import FAMILIES, WORDS, Judged, Observations, all_claims, judge
-from bench.claims.evidence import LEAST_SEEDS, READ, Evidence, Finding
+from bench.claims.evidence import LEAST_SEEDS, NO_DATA, READ, Evidence, Finding
 from bench.records import Records
 from bench.report.sentences import counted, listed
 from bench.tables import (
@@ -21,6 +21,7 @@ from bench.tables import (
     correlation,
     number,
     number_column,
+    p_value,
     probability,
     span,
     text_column,
@@ -187,24 +188,25 @@ def _whole(text: str) -> str:
 
 def sweep_file(sweep: str) -> str:
     """The file of the sweep that supplies a claim's data."""
-    return f"sweeps/claims/{sweep.removeprefix('claims_')}.yaml"
+    return f"sweeps/claims/{sweep}.yaml"
 
 
 def _lead(judged: Sequence[Judged]) -> str:
     counts = Counter(item.word for item in judged)
-    said = listed([f"{counts[word]} {word}" for word in WORDS if counts[word]])
+    words = {word: "without data" if word == NO_DATA else word for word in WORDS}
+    said = listed([f"{counts[word]} {spoken}" for word, spoken in words.items() if counts[word]])
     return f"Of {counted(len(judged), 'claim')}: {said}." if judged else "There are no claims."
 
 
 def _sentence(row: Row) -> str:
-    """In words, `Final FID of a over b: 0.52 (0.40 to 0.66), 10 seeds, p 0.012 after Holm.`."""
+    """In words, `Final FID of a over b: 0.52 (0.40 to 0.66), 10 seeds, p = 0.012 after Holm.`."""
     effect, show = str(row["effect"]), _show(row)
     held = span(float(row["value_low"]), float(row["value_high"]), show)
     # Of what is computed without chance, cases are counted and no seeds.
     what = "case" if row["exact"] else "seed"
     facts = [counted(int(row["seeds"]), what)]
     if not math.isnan(float(row["p_holm"])):
-        facts.append(f"p {probability(float(row['p_holm']))} after Holm")
+        facts.append(f"{p_value(float(row['p_holm']))} after Holm")
     value = f"{show(float(row['value']))}{f' ({held})' if held else ''}"
     said = f"{effect[:1].upper()}{effect[1:]}: {value}, {', '.join(facts)}."
     return f"{said} {_whole(str(row['note']))}".rstrip()

@@ -73,6 +73,9 @@ def comparison_section(
     missing = tuple(words.missing_models(frame))
     if baseline is None:
         return ComparisonSection("", (words.nothing_final(frame), *missing), ())
+    datasets = words.several_datasets(runs, frame)
+    if datasets:
+        return ComparisonSection("", (datasets, *missing), ())
     labels, ranked = list(dict.fromkeys(frame["label"])), by_median(frame)
     best = {baseline, *ranked[:MOST_SHOWN]}
     chosen = tuple(label for label in labels if label in best)

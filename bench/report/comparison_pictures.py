@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.figures import palette
-from bench.figures.comparison import forest_figure, pairs_figure
-from bench.figures.performance import performance_figure
+from bench.figures import forest_figure, pairs_figure, palette, performance_figure
 from bench.report import pictures
 from bench.report.comparison_tables import ratio_frame
 from bench.report.comparison_words import LEVEL, quoted

@@ -89,7 +89,7 @@ def locations_piece(material: Material) -> Piece:
         caption=(
             "Over the runs that have a final model, dead critics among them. Beneath a mean its "
             "95 % interval by Student's t, beneath a median or an interquartile mean (the mean of "
-            "the middle half) that of a percentile bootstrap over seeds, which covers 94 to 97 % "
+            "the middle half) that of a percentile bootstrap over seeds, which covers 93 to 97 % "
             "from 10 seeds on. A diverged run has no final model and is in none of the three; "
             "“diverged as worst” counts it as infinitely bad, so that a median can itself be "
             "“diverged”. Low is good."
@@ -205,8 +205,8 @@ def robustness_piece(material: Material) -> Piece:
             f"{material.quality} over seeds, in which a diverged run counts as infinitely bad. "
             "A method is a recipe's name, or else its constraint and loss. “The best method's "
             "middle setting” is the lowest entry of the column “middle setting” (the median of "
-            "the settings); it is made from these data, the other levels are not. “Quarter "
-            "points”: the setting that a quarter, and that three quarters, do not fall above."
+            "the settings, beneath it the settings at a quarter and at three quarters of their "
+            "order); it is made from these data, the other levels are not."
         ),
     )
 

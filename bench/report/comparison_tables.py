@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -105,7 +105,12 @@ def comparisons_table(comparisons: Sequence[Comparison], *, name_second: bool) -
         text_column("recipe", "label", detail="against"),
         interval_column("difference", "difference", _signed),
         interval_column("ratio", "ratio"),
-        Column("common seeds", lambda row: Cell(_count(row["n"]), row["lost"]), "right"),
+        Column(
+            "common seeds",
+            lambda row: Cell(_count(row["n"]), row["lost"]),
+            "right",
+            _number_of("n"),
+        ),
         number_column("p", "p", probability),
         number_column("p after Holm", "p_holm", probability),
         interval_column("probability of being better", "improvement", _share),
@@ -143,7 +148,7 @@ def choices_table(choices: Sequence[Choice]) -> Table:
             interval_column("chosen by loss", "chosen"),
             interval_column("last minus chosen", "gain", _signed),
             interval_column("best (optimistic)", "best"),
-            Column("final models", seeds, "right"),
+            Column("final models", seeds, "right", _number_of("n")),
         ),
         labelled=True,
     )
@@ -168,17 +173,33 @@ def robustness_table(found: Sequence[Robustness], levels: Sequence[Level]) -> Ta
 
     def reached(key: str, level: Level) -> Column:
         title = f"at or below {level.name} ({number(level.value)})"
-        return Column(title, lambda row: _out_of(row[key], row["settings"]), "right")
+        return Column(
+            title, lambda row: _out_of(row[key], row["settings"]), "right", _share_of(key)
+        )
 
     columns = [
         text_column("method", "method"),
-        Column("settings", lambda row: Cell(_count(row["settings"]), row["waiting"]), "right"),
+        Column(
+            "settings",
+            lambda row: Cell(_count(row["settings"]), row["waiting"]),
+            "right",
+            _number_of("settings"),
+        ),
     ]
     columns += [reached(f"within_{place}", level) for place, level in enumerate(levels)]
     columns += [
-        Column("middle setting", lambda row: Cell(quality_text(row["middle"])), "right"),
-        Column("quarter points", lambda row: Cell(_span(row["low"], row["high"])), "right"),
-        Column("best setting", lambda row: Cell(quality_text(row["best"]), row["best_label"])),
+        Column(
+            "middle setting",
+            lambda row: Cell(quality_text(row["middle"]), _span(row["low"], row["high"])),
+            "right",
+            _number_of("middle"),
+        ),
+        Column(
+            "best setting",
+            lambda row: Cell(quality_text(row["best"]), row["best_label"]),
+            "right",
+            _number_of("best"),
+        ),
     ]
     return Table(frame, tuple(columns))
 
@@ -249,7 +270,17 @@ def _endless_column(title: str, key: str) -> Column:
     def cell(row: Row) -> Cell:
         return Cell(quality_text(row[key]), _span(row[f"{key}_low"], row[f"{key}_high"]))
 
-    return Column(title, cell, "right")
+    return Column(title, cell, "right", _number_of(key))
+
+
+def _number_of(key: str) -> Callable[[Row], float]:
+    """What rows are sorted by: the number itself."""
+    return lambda row: float(row[key])
+
+
+def _share_of(key: str) -> Callable[[Row], float]:
+    """What rows are sorted by: the share of a method's settings."""
+    return lambda row: float(row[key]) / row["settings"] if row["settings"] else math.nan
 
 
 def _span(low: float, high: float) -> str:

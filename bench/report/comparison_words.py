@@ -245,6 +245,18 @@ def nothing_final(frame: pd.DataFrame) -> str:
     return "No run has a final model with a score yet, so there is nothing to compare."
 
 
+def several_datasets(runs: pd.DataFrame, frame: pd.DataFrame) -> str:
+    """That final models are of several data sets, without a protocol that tells them apart."""
+    ids = frame.loc[frame["status"] == FINAL, "run_id"]
+    names = list(dict.fromkeys(map(str, runs.loc[runs["run_id"].isin(ids), "dataset"])))
+    if len(names) < 2:
+        return ""
+    return (
+        f"These final models are of {listed(names)}, whose scores are not comparable with each "
+        "other, and no protocol tells them apart: they are not compared."
+    )
+
+
 def selection_words(shown: int, total: int, quality: str, baseline: str) -> str:
     """That figures and tables hold a selection, and which."""
     return (

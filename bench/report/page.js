@@ -74,7 +74,8 @@
 
   for (const table of document.querySelectorAll(".table > table:not(.fields)")) {
     const count = table.tBodies[0].rows.length;
-    if (count > 1) makeSortable(table);
+    // A table across unlike protocols is not to be ranked.
+    if (count > 1 && !table.closest(".unranked")) makeSortable(table);
     if (count >= SEARCHED) makeSearchable(table);
   }
 

@@ -16,13 +16,14 @@ from bench.tables import correlation, number, percent
 def resolution_sentence(resolution: Resolution) -> str:
     """What a setting's data could and could not have shown of a link beyond time."""
     nothing = "no link beyond time could have been shown, and none ruled out"
-    if resolution.seeds < 2:
-        return f"From {counted(resolution.seeds, 'live seed')} {nothing}."
-    if not math.isfinite(resolution.found_from):
+    if resolution.live and resolution.evaluations < LEAST_EVALUATIONS:
         return (
             f"From {counted(resolution.evaluations, 'usable evaluation')} per run {nothing}: that "
             f"takes {LEAST_EVALUATIONS}."
         )
+    if not math.isfinite(resolution.found_from):
+        adjusted = " with a time-adjusted correlation" if resolution.live > resolution.seeds else ""
+        return f"From {counted(resolution.seeds, 'live seed')}{adjusted} {nothing}."
     source = "their spread" if resolution.measured else "a spread as chance alone makes it"
     few = (
         f" (and a verdict takes {LEAST_SEEDS} seeds all the same)"

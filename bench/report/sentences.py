@@ -21,7 +21,7 @@ from bench.stats.verdicts import (
     UNDECIDED,
     VERDICTS,
 )
-from bench.tables import MINUS, correlation, probability, span
+from bench.tables import MINUS, correlation, p_value, span
 
 QUALITY_NAMES: Mapping[str, str] = {
     "fid": "FID",
@@ -163,13 +163,13 @@ def _swap(tracking: Tracking) -> list[str]:
     if p <= SWAP_LEVEL:
         return [
             f"A seed's estimate goes with its own {quality} more than with another seed's "
-            f"(seed swap p = {probability(p)})."
+            f"(seed swap {p_value(p)})."
         ]
     if not tracking.adjusted.above(0):
         return []
     return [
         f"That a seed's estimate goes with its own {quality} more than with another seed's is not "
-        f"shown (seed swap p = {probability(p)}; “{TRACKS}” takes {SWAP_LEVEL:g} or less)."
+        f"shown (seed swap {p_value(p)}; “{TRACKS}” takes {SWAP_LEVEL:g} or less)."
     ]
 
 

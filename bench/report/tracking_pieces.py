@@ -211,9 +211,9 @@ def selection_piece(selections: Sequence[Selection], quality_name: str) -> Piece
     if chosen:
         ends = [f"{_gain(item.by_loss)} for {item.label}" for item in (chosen[-1], chosen[0])]
         said.append(
-            "Choosing the evaluation with the smallest held-out estimate instead of the last gains "
-            f"in {quality_name} "
-            + (f"at most {ends[0]}, at least {ends[1]}." if len(chosen) > 1 else f"{ends[0]}.")
+            "To choose the evaluation with the smallest held-out estimate instead of the last "
+            f"lowers {quality_name} by {ends[0]}"
+            + (f" at best, and by {ends[1]} at worst." if len(chosen) > 1 else ".")
         )
     return Piece(
         "What choosing by the loss buys",

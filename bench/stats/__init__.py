@@ -1,7 +1,11 @@
-"""The statistics of loss against quality: pure functions on arrays and DataFrames.
+"""The statistics of loss against quality, and of methods: pure functions on arrays and DataFrames.
 
 `rank` correlates within a run, `intervals` goes from runs to seeds, `verdicts` decides, `tracking`
 applies the three to the tables of a sweep, `summary` gives each setting's final and best quality.
+Beside that, deciding nothing: `bootstrap` (the secondary interval), `descriptions`, `final_models`,
+`selection` (what choosing by the loss buys), `resolution` (what the data could have shown).
+Settings against each other: `outcomes` has a row per run, on which `location`, `comparison`,
+`performance`, `robustness`, `budgets`, `noise` and `choices` stand.
 """
 
 from bench.stats.intervals import Interval, fisher_interval, mean_interval

@@ -17,6 +17,8 @@ import pandas as pd
 
 PRIMARY_ESTIMATE = "estimate_held_out"
 DEAD_STREAK = 3  # evaluations in a row
+# Beside quality and step, what tells that a critic is dead.
+DEATH_COLUMNS = (PRIMARY_ESTIMATE, "estimate_held_out_error", "score_std", "score_mean")
 # Means over the training steps since the last row, which need not fall on an evaluation.
 WINDOW_COLUMNS = ("critic_loss", "penalty", "generator_loss", "estimate_window")
 

@@ -134,8 +134,8 @@ def seed_swap(losses: Sequence[Vector], qualities: Sequence[Vector]) -> float:
     loss_ranks, quality_ranks = ranks(np.stack(losses)), ranks(np.stack(qualities))
     # Which pairings are drawn depends on the order; the order of the seeds must not matter.
     order = np.lexsort(np.hstack([loss_ranks, quality_ranks]).T[::-1])
-    rows, columns = np.repeat(order, count), np.tile(order, count)
-    table = pearson_rows(loss_ranks[rows], quality_ranks[columns]).reshape(count, count)
+    # Seed by seed: all pairs at once take count^2 curves, gigabytes for 200 long ones.
+    table = np.stack([pearson_rows(loss_ranks[[seed]], quality_ranks[order]) for seed in order])
     if not np.isfinite(table).all():
         return math.nan
     pairings = _pairings(count)

@@ -27,7 +27,8 @@ class Resolution:
 
     Attributes:
         label: the setting.
-        seeds, evaluations: live seeds with a time-adjusted correlation, and the least number of
+        live: live seeds.
+        seeds, evaluations: those with a time-adjusted correlation, and the least number of
             evaluations that any of them has.
         spread: the standard deviation of z over seeds that is reckoned with.
         measured: whether it is that of these seeds; else what `evaluations` independent ones give.
@@ -39,6 +40,7 @@ class Resolution:
     """
 
     label: str
+    live: int
     seeds: int
     evaluations: int
     spread: float
@@ -62,6 +64,7 @@ def resolve(tracking: Tracking) -> Resolution:
     spread = deviation if measured else expected_spread(evaluations)
     return Resolution(
         tracking.label,
+        tracking.count(LIVE),
         seeds,
         evaluations,
         spread,

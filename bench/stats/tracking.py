@@ -18,15 +18,16 @@ import numpy as np
 import pandas as pd
 
 from bench.stats.evaluations import (
-    PRIMARY_ESTIMATE as PRIMARY_ESTIMATE,
-)
-from bench.stats.evaluations import (
+    DEATH_COLUMNS,
     Evaluations,
     Mask,
     Vector,
     column_of,
     dead_stretches,
     evaluations_by_run,
+)
+from bench.stats.evaluations import (
+    PRIMARY_ESTIMATE as PRIMARY_ESTIMATE,
 )
 from bench.stats.intervals import Interval, fisher_interval
 from bench.stats.rank import (
@@ -172,9 +173,15 @@ def usable(
     """
     if not {quality, estimate} <= set(curve.columns):
         return pd.DataFrame({"step": [], estimate: [], quality: []}, dtype=float), 0
-    named = curve.assign(run_id="")
+    columns = [
+        name for name in ("step", *DEATH_COLUMNS, quality, estimate) if name in curve.columns
+    ]
     taken = evaluations_by_run(
-        named, quality, estimate=estimate, floor=floor, warm_up={"": warm_up}
+        curve[list(dict.fromkeys(columns))].assign(run_id=""),
+        quality,
+        estimate=estimate,
+        floor=floor,
+        warm_up={"": warm_up},
     ).get("", NOTHING)
     loss, score, steps = _pair(taken, estimate, quality)
     return pd.DataFrame({"step": steps, estimate: loss, quality: score}), taken.left_out
@@ -188,16 +195,7 @@ def dead_evaluations(evaluated: pd.DataFrame, quality: str, floor: float | None)
     constant scores (standard deviation below 1e-6 of their mean's size). Columns that are not there
     make no evaluation dead.
     """
-    figures = {
-        name: column_of(evaluated, name)
-        for name in (
-            quality,
-            PRIMARY_ESTIMATE,
-            "estimate_held_out_error",
-            "score_std",
-            "score_mean",
-        )
-    }
+    figures = {name: column_of(evaluated, name) for name in (quality, *DEATH_COLUMNS)}
     steps = column_of(evaluated, "step")
     return dead_stretches(figures, steps, np.zeros(len(steps), dtype=int), quality, floor)
 

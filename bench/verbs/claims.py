@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,14 +41,19 @@ def report_claims(request: Request, reports: Path, sweeps: Path) -> int:
         return 0
     for records in found.values():
         notes(records.notes)
-    show_verdicts(judged, plain=request.plain)
+    not_run = {item.claim.sweep for item in judged} - {*found, ""}
+    show_verdicts(judged, plain=request.plain, not_run=not_run)
     for path in paths:
         say(str(path))
     return 0
 
 
-def show_verdicts(judged: Sequence[Judged], *, plain: bool) -> None:
-    """A row for each claim, and below them what the undecided lack."""
+def show_verdicts(judged: Sequence[Judged], *, plain: bool, not_run: Collection[str] = ()) -> None:
+    """A row for each claim, and what those lack that could not be decided.
+
+    Args:
+        not_run: names of sweeps of which it has been said already that they lack.
+    """
     if not judged:
         say("The sweep lists no claims.")
         return
@@ -59,7 +64,7 @@ def show_verdicts(judged: Sequence[Judged], *, plain: bool) -> None:
     columns = ("claim", "verdict", "found", "seeds", "p after Holm")
     show_blocks([Grid(columns, rows, ("p after Holm", "seeds", "found"))], plain=plain)
     for item in judged:
-        if item.why:
+        if item.why and item.claim.sweep not in not_run:
             note(f"{item.claim.name}: {item.word}, {item.why}")
 
 

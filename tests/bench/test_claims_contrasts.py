@@ -30,7 +30,6 @@ from bench.claims.measures import (
     late,
     over,
     reached,
-    roughness,
     seconds_per_step,
     spread,
 )
@@ -216,7 +215,6 @@ def test_measures_take_the_number_that_they_name() -> None:
     assert reached("fid", 4)(run) == 0.25
     assert reached("fid", 1)(run) == 2
     assert late("fid", spread, share=0.75)(run) == pytest.approx(2.0)  # of 2, 4, 6
-    assert late("fid", roughness, share=0.75)(run) == pytest.approx(0.5)  # |2|, |2| over 4
     assert math.isnan(late("fid", spread, share=0.25)(run))
     assert seconds_per_step(run) == 0.5
     assert over(last("fid"), at_step("fid", 50))(run) == 1.5

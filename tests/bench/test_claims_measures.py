@@ -11,10 +11,17 @@ import pytest
 from claim_worlds import observed, world
 
 from bench.claims import all_claims
-from bench.claims.contrasts import single, trend
+from bench.claims.contrasts import least_of, single, trend
 from bench.claims.declared.gradients import cell
 from bench.claims.evidence import REFUTED, SUPPORTED, combine, find
-from bench.claims.measures import deepest_trough, highest_peak, last, log_spread, overfitting
+from bench.claims.measures import (
+    deepest_trough,
+    highest_peak,
+    jitter,
+    last,
+    log_spread,
+    overfitting,
+)
 from bench.claims.observations import Observations
 
 CLIP: dict[str, Any] = {"lipschitz": {"weight_clipping": {"limit": 0.01}}}
@@ -45,6 +52,37 @@ def test_the_spread_of_logarithms_has_no_scale() -> None:
     # A zero counts as the least that is none.
     assert log_spread([1.0, math.e, 0.0]) == pytest.approx(np.std([0, 1, 0], ddof=1))
     assert math.isnan(log_spread([0.0, 0.0]))
+
+
+def test_a_steady_fall_has_no_jitter() -> None:
+    fall = [100 * 0.8**k for k in range(12)]
+    assert jitter(fall) == pytest.approx(0, abs=1e-12)
+    up_and_down = [value * (2 if k % 2 else 1) for k, value in enumerate(fall)]
+    assert jitter(up_and_down) == pytest.approx(2 * math.log(2))
+    assert math.isnan(jitter([1.0, 0.0, 2.0]))
+
+
+def test_the_least_of_settings_is_held_against_the_least_of_others() -> None:
+    rates = [{"optimizer": {"rmsprop": {"lr": rate, "momentum": 0.9}}} for rate in (1e-5, 1e-4)]
+    others = [{"optimizer": {"rmsprop": {"lr": rate}}} for rate in (1e-4, 1e-3)]
+    levels = ([30.0, 20.0], [10.0, 50.0])
+    cells = [
+        (where, {"fid": [[90.0, level + 0.01 * seed] for seed in range(10)]})
+        for where, level in zip((*rates, *others), (*levels[0], *levels[1]), strict=True)
+    ]
+    plain = [
+        {"optimizer": {"rmsprop": {**one["optimizer"]["rmsprop"], "momentum": 0.0}}}
+        for one in others
+    ]
+    asked = least_of("x", last("fid"), rates, plain, claimed="above", margin=1.1)
+    (found,) = asked(world(cells))
+    assert found.read.center == pytest.approx(2, rel=0.01)
+    assert find(found).word == SUPPORTED
+    # One that diverged is no candidate; a side that lost all has lost the seed.
+    (found,) = asked(world(cells, lost={2: [0], 0: [1], 1: [1]}))
+    assert found.values[0] == pytest.approx(math.log(20 / 50))
+    assert len(found.values) == 9
+    assert found.lost == (1, 0)
 
 
 def test_overfitting_is_the_gap_of_the_estimates_in_the_spread_of_scores() -> None:
@@ -191,6 +229,7 @@ def test_critic_steps_help_or_do_not(levels: tuple[float, ...], expected: str) -
         ({1: 40, 3: 20, 5: 22, 25: 40}, SUPPORTED),
         ({1: 20, 3: 20, 5: 22, 25: 40}, REFUTED),  # one is as good as three
         ({1: 40, 3: 20, 5: 22, 25: 10}, REFUTED),
+        ({1: 40, 3: 50, 5: 22, 25: 70}, REFUTED),  # five alone
     ],
 )
 def test_three_to_five_are_best_or_are_not(levels: dict[int, float], expected: str) -> None:

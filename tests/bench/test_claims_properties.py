@@ -63,6 +63,7 @@ def test_the_worst_case_over_pairs_and_triples_is_found() -> None:
     assert detour(squared) == pytest.approx(max(on_line, in_plane))
     assert asymmetry(squared) == 0
     assert asymmetry(signed) == pytest.approx(9 / 10)
+    assert asymmetry(lambda p, q: signed(q, p)) == pytest.approx(9 / 10)
 
 
 def test_infinite_is_one_and_growth_and_slopes_are_known() -> None:

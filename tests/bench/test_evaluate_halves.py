@@ -16,7 +16,7 @@ from tiny_runs import TIMES, frozen, state_of, tiny, weights_of
 
 from bench import worker
 from bench.collect import CURVE_TYPES, to_parquet
-from bench.evaluate import EvaluateError, Evaluator
+from bench.evaluate import EvaluateError, Evaluator, points
 from bench.grid import load
 from bench.grid.source import SweepError
 from bench.run_folder import RunFolder
@@ -81,6 +81,18 @@ def test_exact_w1_of_a_half_is_against_as_many_reals(tmp_path: Path) -> None:
     asked = evaluator("ring8", tmp_path, halves=True)
     reference = Dataset.from_plain("ring8").load().sampler(200, stream(0, "score_reference"))
     assert asked.score(fake)["exact_w1_second_half"] == exact_w1(fake[100:], reference[:100])
+
+
+def test_with_many_points_the_first_half_is_all_that_exact_w1_sees_and_the_second_is_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(points, "W1_POINTS", 100)
+    asked, fake = evaluator("ring8", tmp_path, halves=True), samples("ring8")
+    scores = asked.score(fake)
+    assert asked.protocol["w1_points"] == 100
+    assert scores["exact_w1_first_half"] == scores["exact_w1"] == asked._scorer.quality(fake[:100])
+    assert scores["exact_w1_second_half"] == asked._scorer.quality(fake[100:])
+    assert scores["exact_w1_second_half"] != scores["exact_w1"]
 
 
 def test_samples_that_are_not_finite_have_no_halves_either(tmp_path: Path) -> None:

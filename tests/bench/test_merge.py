@@ -476,7 +476,7 @@ def test_a_full_disk_stops_it_with_a_sentence_and_nothing_half(monkeypatch, erro
     assert not list(Path("results/s").glob(".*"))
     assert files(ours.path) == before
     monkeypatch.setattr(transfer, "_copy", copy)
-    assert "merged: 2 runs taken (6.2 kB), 1 the same as ours" in collect(OTHER).stdout
+    assert "merged: 2 runs taken (6.3 kB), 1 the same as ours" in collect(OTHER).stdout
 
 
 def test_too_little_room_is_seen_before_anything_is_copied(monkeypatch):

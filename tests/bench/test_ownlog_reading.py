@@ -1,6 +1,7 @@
 """Logs of every kind are read as what they hold, and what is no log is refused in words."""
 
 import gzip
+import io
 import json
 import pickle
 
@@ -9,7 +10,8 @@ import pandas as pd
 import pytest
 from own_logs import own_log
 
-from bench.ownlog import LogError, Question, read
+from bench.ownlog import LogError, Question, analyse, read
+from bench.ownlog.words import answers
 
 ASKED = Question("step", "d_loss", "fid", group="seed")
 
@@ -209,6 +211,15 @@ def test_missing_values_have_many_names_and_infinity_is_none_of_them(tmp_path):
     np.testing.assert_array_equal(log.quality, [*[np.nan] * 7, np.inf, 2.5])
 
 
+def test_numbers_in_quotation_marks_are_numbers_in_json_too(tmp_path):
+    path = tmp_path / "log.jsonl"
+    words = ["2.5", "null", "None", "nan", "-", " "]
+    rows = [{"step": step, "d_loss": 1, "fid": word} for step, word in enumerate(words)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    log = read(path, Question("step", "d_loss", "fid"))
+    np.testing.assert_array_equal(log.quality, [2.5, *[np.nan] * 5])
+
+
 def test_a_heading_that_comes_again_is_left_out_and_counted(frame, tmp_path):
     path = tmp_path / "log.csv"
     head, tail = frame.iloc[:5].to_csv(index=False), frame.iloc[5:].to_csv(index=False)
@@ -226,6 +237,45 @@ def test_decimal_commas_are_read_where_commas_separate_nothing(frame, tmp_path):
     assert any("read as decimal points" in note for note in log.notes)
 
 
+def test_damage_of_any_kind_is_answered_in_words(frame, tmp_path):
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer)
+    whole = [
+        frame.to_csv(index=False).encode(),
+        frame.to_csv(index=False, sep=";", decimal=",").encode(),
+        frame.to_json(orient="records", lines=True).encode(),
+        frame.to_json(orient="records").encode(),
+        buffer.getvalue(),
+        gzip.compress(frame.to_csv(index=False).encode()),
+    ]
+    inserts = [b"nan", b"inf", b'"', b"\n", b"{", b"null", b"1e999", b"10" * 200, b"\0", b"\xff"]
+    draw = np.random.default_rng(0)
+    path = tmp_path / "log.csv"
+    analysed = 0
+    for content in whole * 40:
+        damaged = bytearray(content)
+        for _ in range(draw.integers(1, 4)):
+            at = int(draw.integers(0, len(damaged)))
+            damaged[at : at + int(draw.integers(0, 20))] = inserts[draw.integers(len(inserts))]
+        path.write_bytes(bytes(damaged))
+        try:
+            answers(analyse([read(path, ASKED)], ASKED))
+            analysed += 1
+        except LogError as error:
+            assert str(error)  # noqa: PT017 - most are refused, some are not
+    assert 0 < analysed < 240
+
+
+def test_objects_without_end_and_letters_that_steer_terminals_are_harmless(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1, "d_loss": ' + '{"a": ' * 900 + "1" + "}" * 901)
+    refusal(path)
+    path.write_text('{"step": 1, "\\u001b[2J": 2}')
+    assert "\x1b" not in refusal(path)
+    path.write_text('{"step": 1, "d_loss": 2, "fid": 3, "seed": "\\u001b[2J"}')
+    assert "\x1b" not in read(path, ASKED).group[0]
+
+
 def test_groups_are_words_whatever_they_are(frame, tmp_path):
     path = tmp_path / "log.csv"
     assert list(dict.fromkeys(_groups(frame.assign(seed=[1.0] * 6 + [2.0] * 6), path))) == [
@@ -241,3 +291,12 @@ def test_groups_are_words_whatever_they_are(frame, tmp_path):
 def _groups(frame, path):
     frame.to_csv(path, index=False)
     return read(path, ASKED).group
+
+
+def test_a_group_without_bounds_or_made_of_lists_is_a_word(frame, tmp_path):
+    path = tmp_path / "log.csv"
+    groups = _groups(frame.assign(seed=[np.inf] * 6 + [2.0] * 6), path)
+    assert set(groups) == {"inf", "2.0"}
+    rows = frame.assign(seed=[[1, 2]] * 6 + [[3]] * 6)
+    path.write_text(rows.to_json(orient="records", lines=True))
+    assert list(dict.fromkeys(read(path, ASKED).group)) == ["[1, 2]", "[3]"]

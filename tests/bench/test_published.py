@@ -221,6 +221,19 @@ def test_a_point_is_the_same_only_where_every_run_has_the_stated_value():
     assert (network.ours, network.verdict) == ("dcgan and sn_cnn", DIFFERS)
 
 
+def test_runs_on_a_part_of_the_images_stand_apart_from_the_whole_set():
+    table = TABLES["lucic"]
+    part = '{"mnist": {"images": 1000, "bias": 0.5, "size": 28}}'
+    whole = '{"mnist": {"images": 0, "bias": 0.0, "size": 28}}'
+    for settings, verdict, ours in (
+        (whole, "same", "mnist"),
+        (part, "differs", "mnist, 1,000 of its images and without 50% of half of its classes"),
+    ):
+        records = published_records("mnist", dataset_settings=settings)
+        found = compare(table, "mnist", records.runs, records.protocols[0])
+        assert (found[0].verdict, found[0].ours) == (verdict, ours)
+
+
 def test_what_we_have_not_recorded_is_not_stated():
     records = published_records()
     found = compare(TABLES["sngan"], "cifar10", records.runs, {})

@@ -43,8 +43,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.chdir(folder)
         _declare()
         (folder / "sweeps/claims").mkdir(parents=True)
-        (folder / "sweeps/claims/small.yaml").write_text(SWEEP)
-        trained = call("run", "sweeps/claims/small.yaml", "--backend", "inline", "--plain")
+        (folder / "sweeps/claims/claims_small.yaml").write_text(SWEEP)
+        trained = call("run", "sweeps/claims/claims_small.yaml", "--backend", "inline", "--plain")
         assert trained.exit_code == 0, trained.output
         yield folder
 
@@ -116,6 +116,9 @@ def test_all_claims_are_judged_by_the_sweeps_that_were_run(home: Path) -> None:
     assert found["hinged"]["why"] == "no run has loss hinge"
     assert found["known"]["p_holm"] is None
     assert found["pile"]["evidence"][0]["seeds"] == 10
+    shown = call("report", "--claims")
+    assert "hinged: no data, no run has loss hinge" in shown.stderr
+    assert "elsewhere" not in shown.stderr  # its sweep has no file here; the table says "no data"
     # Two claims of one family: the least p counts twice.
     assert found["pile"]["p_holm"] == pytest.approx(2 * found["pile"]["p"])
 
@@ -127,14 +130,14 @@ def test_every_number_of_the_page_is_the_verdicts_own(home: Path) -> None:
     share = next(item for item in found if item["claim"] == "pile")["evidence"][0]["value"]
     assert f"Share at the limit: {share:.3g}" in html
     assert f"Share at the limit: {share:.3g}" in text
-    assert "Of 5 claims: 2 supported, 1 refuted and 2 no data." in html
-    assert "wgan-bench run sweeps/claims/other.yaml" in html
+    assert "Of 5 claims: 2 supported, 1 refuted and 2 without data." in html
+    assert "wgan-bench run sweeps/claims/claims_other.yaml" in html
     assert "&lt;within&gt; the limit." in html
     assert "One: 1.25 (1.00 to 1.50), 2 cases." in html
 
 
 def test_the_report_on_one_sweep_shows_its_own_claims(home: Path) -> None:
-    told = call("report", "sweeps/claims/small.yaml", "--claims", "--plain")
+    told = call("report", "sweeps/claims/claims_small.yaml", "--claims", "--plain")
     assert told.exit_code == 0
     assert [line.split()[:2] for line in told.stdout.splitlines()[1:4]] == [
         ["pile", "supported"],
@@ -142,7 +145,7 @@ def test_the_report_on_one_sweep_shows_its_own_claims(home: Path) -> None:
         ["hinged", "no"],
     ]
     html = (home / "reports/claims_small/report.html").read_text()
-    assert "Of 3 claims: 1 supported, 1 refuted and 1 no data." in html
+    assert "Of 3 claims: 1 supported, 1 refuted and 1 without data." in html
     assert "One is above nought" not in html
 
 
@@ -178,7 +181,11 @@ def test_wrong_usage_is_answered_in_words(home: Path, tmp_path: Path) -> None:
 def test_without_any_result_there_are_no_data_and_a_whole_page(home: Path, tmp_path: Path) -> None:
     told = call("report", "--claims", "--results", str(tmp_path), "--reports", str(tmp_path))
     assert told.exit_code == 0
-    assert "claims_small has not been run: wgan-bench run sweeps/claims/small.yaml" in told.stderr
     assert (
-        "Of 5 claims: 1 supported and 4 no data." in (tmp_path / "claims/report.html").read_text()
+        "claims_small has not been run: wgan-bench run sweeps/claims/claims_small.yaml"
+        in told.stderr
+    )
+    assert (
+        "Of 5 claims: 1 supported and 4 without data."
+        in (tmp_path / "claims/report.html").read_text()
     )

@@ -128,6 +128,18 @@ def test_too_few_seeds_to_show_anything_are_said_so(plain_pictures):
     assert "there are 3 at most" in words
 
 
+def test_a_p_value_that_falls_with_its_family_shows_nothing(plain_pictures):
+    # Six seeds that all agree give .031 alone, and .094 among three comparisons.
+    part = section(fake_records(seeds=range(6), pictures=False))
+    (lowest, *_) = piece(part, "baseline").table.frame["p"]
+    assert lowest == pytest.approx(2 / 2**6)
+    assert "No difference from gan is shown" in said(part)
+    assert "nor below 0.094 after Holm over 3 comparisons; that takes 7 common seeds" in said(part)
+    alone = section(fake_records(["gan", "wgan"], range(6), pictures=False))
+    assert "Against gan, wgan has the lower FID" in said(alone)
+    assert "could not show" not in said(alone)
+
+
 def test_one_seed_is_given_no_interval(plain_pictures):
     part = section(fake_records(["gan", "wgan"], [0], pictures=False))
     assert "no interval, n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}1 seed" in part.lead
@@ -317,6 +329,17 @@ def test_the_same_runs_in_another_order_give_the_same_part(plain_pictures):
     for one, other in zip(first.pieces, second.pieces, strict=True):
         if one.table:
             pd.testing.assert_frame_equal(one.table.frame, other.table.frame, rtol=0, atol=0)
+
+
+def test_several_data_sets_without_a_protocol_are_not_compared(plain_pictures):
+    records = fake_records(["gan", "wgan"], range(2), pictures=False)
+    runs = records.runs.assign(dataset=["digits", "digits", "mnist", "mnist"])
+    part = section(replace(records, runs=runs))
+    assert part.pieces == ()
+    assert "of digits and mnist, whose scores are not comparable" in said(part)
+    # Runs that have no final model yet stand in nobody's way.
+    runs = runs.assign(state=["done", "done", "running", "running"])
+    assert section(replace(records, runs=runs)).pieces
 
 
 def test_unlike_protocols_are_compared_apart(plain_pictures):

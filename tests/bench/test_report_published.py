@@ -2,25 +2,24 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
+import jinja2
 import numpy as np
 import pytest
 from fake_records import PROTOCOL, fake_records
+from markupsafe import Markup
 from published_runs import published_records
 
 from bench.published import Point, load
 from bench.report import pictures, render
-from bench.report.content import page
 from bench.report.published import ALIKE, REFUSAL, published_section
 from bench.stats import summarise
-from bench.tables import NONE, number
+from bench.tables import NONE, number, to_html, to_markdown
 
+SECTIONS = Path(__file__).resolve().parents[2] / "bench" / "report" / "sections"
 RANKING = ("better than", "worse than", "beats", "outperform", "rank ", "difference of")
-
-
-@pytest.fixture(autouse=True)
-def plain_pictures(monkeypatch):
-    monkeypatch.setattr(pictures, "both_widths", lambda draw, colours: (b"<svg/>", b"<svg/>"))
 
 
 def section(records):
@@ -33,11 +32,40 @@ def part(records, title):
 
 
 def words(records):
-    """The published part of both twins, as text."""
-    rendered = render(records)
-    (html,) = re.findall(r'<section id="published.*?</section>', rendered.html, re.DOTALL)
-    markdown = rendered.markdown.partition("## Beside published figures")[2]
-    return html, markdown.partition("\n## ")[0]
+    """The part in both twins, rendered without the rest of the report."""
+    texts = []
+    for kind, table in (("html", to_html), ("md", lambda content: to_markdown(content))):
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(SECTIONS),
+            autoescape=kind == "html",
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+        )
+        shown = environment.get_template(f"published.{kind}").render(
+            section=SimpleNamespace(published=section(records)),
+            suffix="",
+            count=jinja2.utils.Namespace(tables=0),
+            table=lambda *given, write=table: Markup(write(*given)),
+        )
+        texts.append(shown)
+    return texts
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """A whole report in which the part stands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "both_widths", lambda draw, colours: (b"<svg/>", b"<svg/>"))
+        return render(published_records(labels=("wgan_gp",)))
+
+
+def test_the_part_stands_in_both_twins_of_the_report(whole):
+    (html,) = re.findall(r'<section id="published.*?</section>', whole.html, re.DOTALL)
+    for text in (html, whole.markdown):
+        assert "Beside published figures" in text
+        assert "SN-GAN, Table 2" in text
+        assert REFUSAL in re.sub(r"\s+", " ", text)
 
 
 def test_ours_stand_beside_theirs_in_the_published_order():
@@ -139,11 +167,11 @@ def test_nothing_is_ranked_subtracted_or_set_bold_across_the_two():
         assert all(isinstance(value, str) for value in theirs.to_numpy().ravel())
 
 
-def test_tables_across_protocols_cannot_be_sorted():
-    html, _ = words(published_records())
-    assert len(re.findall(r'<div class="unranked">\s*<div class="table"', html)) == html.count(
-        "<table"
-    )
+def test_tables_across_protocols_cannot_be_sorted(whole):
+    (html,) = re.findall(r'<section id="published.*?</section>', whole.html, re.DOTALL)
+    beginning = r'<div class="unranked">\s*(?:<figure class="exhibit">\s*)?<div class="table"'
+    assert len(re.findall(beginning, html)) == html.count("<table") == 8
+    assert '!table.closest(".unranked")) makeSortable(table)' in whole.html
 
 
 def test_only_when_every_point_agrees_is_the_refusal_left_out():
@@ -196,7 +224,7 @@ def test_modes_stand_beside_pacgan_s():
 def test_a_data_set_of_which_nothing_is_published_gets_no_such_part(dataset):
     records = published_records(dataset)
     assert section(records) is None
-    assert "Beside published figures" not in render(records).markdown
+    assert [text.strip() for text in words(records)] == ["", ""]
 
 
 def test_nothing_is_set_beside_what_was_not_measured():
@@ -219,9 +247,8 @@ def test_runs_that_are_not_finished_have_no_figure():
 
 
 def test_without_a_protocol_our_points_are_not_stated():
-    records = replace(published_records(), protocols=[])
-    content = page(records).sections[0].published
-    frame = content.parts[0].points.frame
+    records = published_records()
+    frame = published_section(records.runs, records.curves, {}).parts[0].points.frame
     (samples,) = frame["ours"][frame["point"] == "real samples"]
     assert samples == "not stated"
 

@@ -97,6 +97,9 @@ CHANGES: dict[str, RunSpec] = {
     "evaluate.gap_updates": with_evaluate(gap_updates=1),
     "evaluate.require_bound": with_evaluate(require_bound=True),
     "evaluate.upper_bound": with_evaluate(upper_bound=True),
+    "evaluate.halves": with_evaluate(halves=True),
+    "evaluate.fresh_sets": with_evaluate(fresh_sets=2),
+    "evaluate.step_cost": with_evaluate(step_cost=True),
     "evaluate.profiles": with_evaluate(profiles=("value_surface",)),
 }
 FREE = {"evaluate.inception_weights", "label", "recipe", "sweep", "checkpoint_seconds"}

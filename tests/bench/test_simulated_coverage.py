@@ -20,9 +20,9 @@ def figures(kind, losses, qualities, steps):
     return values.reshape(losses.shape[:2])
 
 
-def estimand(kind, count, sweeps):
+def estimand(kind, count, sweeps, spread=SPREAD):
     """tanh(E z) of the clipped sample correlation of one training."""
-    values = figures(kind, *simulated(21, sweeps, count, "decay", link=LINK, spread=SPREAD))
+    values = figures(kind, *simulated(21, sweeps, count, "decay", link=LINK, spread=spread))
     return math.tanh(np.arctanh(np.clip(values, -0.99, 0.99)).mean())
 
 
@@ -34,11 +34,8 @@ def primary_coverage(kind, count, sweeps):
 
 
 def bootstrap_coverage(kind, count, sweeps, spread=SPREAD):
-    truth = estimand(kind, count, 4000) if spread == SPREAD else None
+    truth = estimand(kind, count, 4000, spread)
     curves = simulated(23, sweeps, count, "decay", link=LINK, spread=spread)
-    if truth is None:
-        more = figures(kind, *simulated(21, 4000, count, "decay", link=LINK, spread=spread))
-        truth = math.tanh(np.arctanh(np.clip(more, -0.99, 0.99)).mean())
     interval_of = bootstrap_adjusted if kind == "adjusted" else bootstrap_raw
     losses, qualities, steps = curves
     intervals = [
@@ -59,9 +56,9 @@ def test_the_primary_interval_covers_95_percent_at_five_seeds(kind, count):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["raw", "adjusted"])
 @pytest.mark.parametrize("count", [20, 40])
-def test_the_primary_interval_covers_944_to_961_per_mille(kind, count):
-    # 40,000 sweeps: standard error .0011.
-    assert 0.94 <= primary_coverage(kind, count, 40_000) <= 0.965
+def test_the_primary_interval_covers_what_is_documented(kind, count):
+    # Documented 94.4 to 96.1 %; 16,000 sweeps: standard error .0017.
+    assert 0.94 <= primary_coverage(kind, count, 16_000) <= 0.965
 
 
 @pytest.mark.slow

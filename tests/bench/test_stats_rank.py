@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bench.stats import seed_swap, spearman, step_share, time_adjusted
-from bench.stats.rank import ranks
+from bench.stats.rank import SAMPLED_PAIRINGS, ranks
 
 values = st.lists(st.integers(-50, 50).map(float), min_size=5, max_size=30)
 
@@ -165,3 +166,15 @@ def test_the_order_of_the_seeds_does_not_matter_to_the_seed_swap(order):
     assume(list(order) != sorted(order))
     swapped = seed_swap([losses[i] for i in order], [qualities[i] for i in order])
     assert swapped == pytest.approx(seed_swap(losses, qualities))
+
+
+def test_the_seed_swap_of_many_long_runs_fits_into_memory():
+    draw = np.random.default_rng(0)
+    losses = list(draw.normal(size=(150, 2000)))
+    qualities = [loss + draw.normal(size=2000) for loss in losses]
+    tracemalloc.start()
+    try:
+        assert seed_swap(losses, qualities) == pytest.approx(1 / (1 + SAMPLED_PAIRINGS), rel=1e-12)
+        assert tracemalloc.get_traced_memory()[1] < 150e6  # all pairs at once take 1,800 MB
+    finally:
+        tracemalloc.stop()

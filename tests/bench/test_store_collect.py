@@ -48,6 +48,13 @@ def test_every_run_of_the_sweep_has_a_row(records: Records) -> None:
     assert "largest_score" in runs["reason"].tolist()[2]
 
 
+def test_a_run_s_row_says_what_part_of_the_data_it_trains_on(tmp_path: Path) -> None:
+    spec = tiny(dataset={"digits": {"images": 100, "bias": 0.5}})
+    (row,) = Store(tmp_path, "s").collect([spec]).runs.to_dict("records")
+    assert row["dataset"] == "digits"
+    assert json.loads(row["dataset_settings"]) == {"digits": {"images": 100, "bias": 0.5}}
+
+
 def test_a_curve_has_one_row_per_step(records: Records) -> None:
     curve = records.curves[records.curves["run_id"] == SPECS[0].run_id].set_index("step")
     assert curve.index.tolist() == [0, 10, 20, 30, 40, 50, 60]

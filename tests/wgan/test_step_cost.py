@@ -8,6 +8,7 @@ from small import DIGITS, contents, follow, same, small
 from torch.utils.flop_counter import FlopCounterMode
 
 from wgan.diagnostics import step_cost
+from wgan.diagnostics.cost import _Kept, _same
 from wgan.diagnostics.gap import trained_on
 from wgan.train import new_state
 
@@ -130,3 +131,11 @@ def test_counting_touches_nothing_and_gives_the_same_again(recipe):
     follow(config, state)
     state.critic_updates = 0
     assert step_cost(config, state, DIGITS) == first
+
+
+def test_a_storage_whose_address_is_used_again_counts_each_time():
+    kept, network = _Kept(), torch.nn.Linear(1, 1)
+    with torch.autograd.graph.saved_tensors_hooks(kept.pack, _same):
+        for _ in range(10):
+            torch.ones(1000, requires_grad=True).exp()  # keeps its result; the graph is dropped
+    assert kept.bytes_beside(network) == 10 * 1000 * FLOAT

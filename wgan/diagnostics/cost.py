@@ -73,10 +73,10 @@ class _Kept:
         self.storages: dict[int, torch.UntypedStorage] = {}
 
     def pack(self, saved: Tensor) -> Tensor:
-        """The tensor itself, noted."""
+        """The tensor, noted; detached, since an output that its own graph held would never go."""
         storage = saved.untyped_storage()
         self.storages[storage.data_ptr()] = storage
-        return saved
+        return saved.detach()
 
     def bytes_beside(self, critic: nn.Module) -> int:
         """The bytes of all of them but the critic's own."""

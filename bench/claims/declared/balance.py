@@ -16,7 +16,7 @@ COUNTS = (1, 5, 25, 100)
 FAR = (1, 25)  # what 3 and 5 are held against
 FID = last("fid")
 SETTING = (
-    "digits, dcgan of width 16, recipes at their papers' rates, 300 generator steps with 1, 5, 25 "
+    "digits, dcgan of width 32, recipes at their papers' rates, 300 generator steps with 1, 5, 25 "
     "and 100 critic updates before each: equal steps of the generator, at unequal cost; "
 )
 WGANS = {
@@ -84,7 +84,7 @@ for short, (said, recipe, source) in WGANS.items():
         f"three_to_five_critic_steps_are_best_for_{short}",
         FAMILY,
         f"Three to five critic updates per generator update are best for {said}.",
-        "digits, dcgan of width 16, recipes at their papers' rates; equal cost: 6,000 updates of "
+        "digits, dcgan of width 32, recipes at their papers' rates; equal cost: 6,000 updates of "
         "both networks together; 3 and 5 critic updates each against 1 and against 25, where most "
         "of them go to one network; final FID; none: 10 %",
         source,

@@ -36,7 +36,7 @@ def clipped(limit: float, **others: object) -> dict[str, object]:
 
 
 Claim(
-    name="clipping_piles_weights_at_limit",
+    name="clipping_saturates_weights",
     family="clipping",
     sentence="Clipped weights end in two heaps at +-c; weights under the gradient penalty do not.",
     scope=f"{DIGITS}; two heaps: Sarle's bimodality above that of a uniform distribution, 5/9",

@@ -179,7 +179,7 @@ for method, spoken in METHODS.items():
         name=f"estimate_over_k_is_w1_with_{method}",
         family="constraints",
         sentence=f"The estimate over K approximates W1 under {method}.",
-        scope=f"{spoken}; {PAIRS}; held-out estimate over K within {TOLERANCE - 1:.0%} of the "
+        scope=f"{spoken}; {PAIRS}; held-out estimate over K within a factor of {TOLERANCE} of the "
         f"exact W1 on each. {K_PROTOCOL}",
         source="Arjovsky et al. 2017, arXiv:1701.07875, section 3; against it Stanczuk et al. "
         "2021, arXiv:2103.01678",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from bench.claims import divergences as known
 from bench.claims.claim import Claim, Test
 from bench.claims.contrasts import all_of
-from bench.claims.evidence import Claimed, Evidence
+from bench.claims.evidence import Claimed, Evidence, Scale
 from bench.claims.observations import Observations
 from bench.claims.properties import (
     TRIED,
@@ -35,12 +35,18 @@ DEFINITION = "follows from the definition; the distances are those of " + ARJOVS
 ROUNDING = 1e-7
 
 
-def computed(effect: str, value: Callable[[], float], claimed: Claimed, margin: float) -> Test:
-    """A number that is computed without chance, against 0."""
+def computed(
+    effect: str,
+    value: Callable[[], float],
+    claimed: Claimed,
+    margin: float,
+    scale: Scale = "difference",
+) -> Test:
+    """A number that is computed without chance, on the scale of averaging, against 0."""
     once = functools.cache(value)
 
     def test(_: Observations) -> Sequence[Evidence]:
-        return [Evidence(effect, (once(),), claimed, margin, exact=True)]
+        return [Evidence(effect, (once(),), claimed, margin, scale, exact=True)]
 
     return test
 
@@ -75,10 +81,11 @@ for short, (name, divergence) in DISTANCES.items():
         DEFINITION,
         "",
         computed(
-            f"growth of {name} when the distance is doubled",
+            f"{name} at twice the distance over {name}",
             functools.partial(growth, divergence),
             "within",
             math.log(1.01),
+            "ratio",
         ),
     )
     Claim(

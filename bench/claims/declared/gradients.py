@@ -41,7 +41,7 @@ DATA = {
     "overlapping": "a ring of 8 with deviation 1 against itself moved by 1",
 }
 STD = {"disjoint": 0.02, "overlapping": 1.0}
-CRITIC = "; generator frozen, mlp critic of width 64, 3,000 updates at rates that suit each method"
+CRITIC = "; generator frozen, mlp critic of width 64, 3,000 updates, rates as suit each constraint"
 K_PROTOCOL = (
     "; K is the steepest slope found at 256 held-out reals, fakes and points between, and over all "
     "pairs of them, without ascent"
@@ -189,7 +189,7 @@ for loss in ("minimax", "nonsaturating"):
     )
 
 # Generators that are trained: every update's gradient, the first tenth of the training left out.
-DIGITS = "digits, dcgan of width 16, 1,000 steps, each recipe at its paper's rates"
+DIGITS = "digits, dcgan of width 32, 1,000 steps, each recipe at its paper's rates"
 STEADY = {
     "wgan": ("A clipped WGAN", "clipped_wgan", ARJOVSKY),
     "wgan_gp": ("A WGAN with gradient penalty", "wgan_gp", GULRAJANI),
@@ -203,8 +203,8 @@ for recipe, (said, short, source) in STEADY.items():
         FAMILY,
         f"{said} trains its generator by gradients without spikes or flat zones.",
         f"{DIGITS}; a spike: an update's gradient above ten times the median; a flat zone: a "
-        "twentieth of the training whose median gradient lies below a tenth of the median; each "
-        "to be met in no direction by more than a factor of 1.1",
+        "twentieth of the training whose median gradient lies below a tenth of the median; within "
+        "10 % of ten it counts as there",
         source,
         TRAINED,
         all_of(
