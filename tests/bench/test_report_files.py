@@ -68,6 +68,7 @@ def test_every_figure_of_the_page_is_there_as_svg_and_as_pdf(rendered):
     shown = {Path(name).stem for name in rendered.files if name.startswith("figures/")}
     assert set(svg) == set(pdf) == shown - {name for name in shown if name.startswith("samples-")}
     assert {"curves", "scatter", "seeds", "lags"} <= set(svg)
+    assert len(svg) == rendered.html.count('<figure class="drawing">')
     assert all(content.startswith(b"%PDF-1.4") for content in pdf.values())
     assert all(content.startswith(b"<svg") for content in svg.values())
 
