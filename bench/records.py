@@ -87,6 +87,7 @@ class Records:
         notes: sentences about what was found damaged or recovered while reading.
         profiles: by run id and name, the last profile (`wgan.diagnostics.profiles`).
         claims: the names of the claims that the sweep file lists.
+        file: the sweep file, as the user names it; "" where that is not known.
     """
 
     sweep: str
@@ -101,3 +102,4 @@ class Records:
     notes: list[str]
     profiles: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     claims: tuple[str, ...] = ()
+    file: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -129,6 +130,7 @@ class Page:
 def page(records: Records) -> Page:
     """The report on these records."""
     colours = palette(str(label) for label in records.runs["label"])
+    file = _named(records)
     parts, unscored = parts_by_protocol(records)
     parts = [part for part in parts if not _is_frozen(part)]
     several = len(parts) > 1
@@ -160,17 +162,24 @@ def page(records: Records) -> Page:
         distances=distances_table(records.runs, records.curves),
         claims=claims_part(records),
         differences=protocol_differences(parts) if several else None,
-        failures=tuple(_failures(records, unscored)),
+        failures=tuple(_failures(records, unscored, file)),
         rules=verdict_rules(),
         commands=(
-            f"wgan-bench run {file_of(records.sweep)}",
-            f"wgan-bench report {file_of(records.sweep)}",
+            f"wgan-bench run {file(records.sweep)}",
+            f"wgan-bench report {file(records.sweep)}",
         ),
         environment=environment_table(records.environments),
-        runs=runs_table(records.runs, records.folders),
+        runs=runs_table(records.runs, records.folders, file),
         notes=tuple(records.notes),
         colours=colours,
     )
+
+
+def _named(records: Records) -> Callable[[str], str]:
+    """Where the sweep's file lies, as a word of a command: as the user named it."""
+    if not records.file:
+        return file_of
+    return lambda _: shlex.quote(records.file)
 
 
 def claims_page(sweeps: Mapping[str, Records]) -> Page:

@@ -26,7 +26,11 @@ def report(request: Request, reports: Path, *, claims: bool = False) -> int:
     sweep = load(request.sweep, request.overrides, request.only)
     store = Store(request.results, sweep.name)
     look_and_settle(store, sweep.runs)
-    records = replace(store.collect(sweep.runs, sweep.question), claims=tuple(sweep.claims))
+    records = replace(
+        store.collect(sweep.runs, sweep.question),
+        claims=tuple(sweep.claims),
+        file=request.sweep.as_posix(),
+    )
     _keep_tables(store, records)
     paths = write_report(reports / sweep.name, render(records))
     judged = _judged(records) if claims else []

@@ -147,6 +147,8 @@ def test_the_report_on_one_sweep_shows_its_own_claims(home: Path) -> None:
     html = (home / "reports/claims_small/report.html").read_text()
     assert "Of 3 claims: 1 supported, 1 refuted and 1 without data." in html
     assert "One is above nought" not in html
+    assert "wgan-bench run sweeps/claims/claims_small.yaml\n" in html  # as it was named
+    assert "sweeps/claims_small.yaml" not in html
 
 
 def test_the_same_records_give_the_same_bytes(home: Path) -> None:
