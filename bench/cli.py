@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ import click
 
 from bench.verbs.guard import guarded, loading
 from bench.verbs.launch import Launch
-from bench.verbs.request import DEFAULT_REPORTS, DEFAULT_RESULTS, NO_SWEEP, Request
-
-_FOLDER = click.Path(path_type=Path)
+from bench.verbs.options import FOLDER, launched, results_folder, shown, takes_sweep
+from bench.verbs.request import DEFAULT_REPORTS, NO_SWEEP, Request
 
 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -54,117 +52,8 @@ def main() -> None:
     """  # noqa: D301 - click wants the character itself
 
 
-def _shown(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """The options on how to print."""
-    verb = click.option("--plain", is_flag=True, help="No colours, lines or live tables.")(verb)
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON only.")(verb)
-
-
-def _results(verb: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--results",
-        type=_FOLDER,
-        default=DEFAULT_RESULTS,
-        show_default=True,
-        metavar="DIR",
-        help="The folder of all results.",
-    )(verb)
-
-
-def _takes_sweep(verb: Callable[..., int], *, required: bool = True) -> Callable[..., Any]:
-    """The sweep file (`NO_SWEEP` where it may lack) and the common options, as a `Request`."""
-
-    @functools.wraps(verb)
-    def call(
-        sweep: Path | None,
-        overrides: tuple[str, ...],
-        only: tuple[str, ...],
-        results: Path,
-        as_json: bool,
-        plain: bool,
-        **rest: Any,
-    ) -> int:
-        return verb(Request(sweep or NO_SWEEP, overrides, only, results, as_json, plain), **rest)
-
-    wrapped: Callable[..., Any] = _results(_shown(guarded(call)))
-    wrapped = click.option(
-        "--only",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Keep the runs that match: label, id, recipe, seed or any other field.",
-    )(wrapped)
-    wrapped = click.option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Override the file: steps=100, seed=0..4, evaluate.every=10, optimizer.adam.lr=1e-3.",
-    )(wrapped)
-    name = "SWEEP.yaml" if required else "[SWEEP.yaml]"
-    return click.argument("sweep", type=_FOLDER, metavar=name, required=required)(wrapped)
-
-
-def _launched(verb: Callable[..., int]) -> Callable[..., Any]:
-    """The options on where and how to train, handed on as a `Launch`."""
-
-    @functools.wraps(verb)
-    def call(request: Request, allow_numerics: tuple[str, ...], **given: Any) -> int:
-        return verb(request, Launch(allow_numerics=allow_numerics, **given))
-
-    wrapped: Callable[..., Any] = call
-    for option in reversed(_LAUNCH_OPTIONS):
-        wrapped = option(wrapped)
-    return wrapped
-
-
-_LAUNCH_OPTIONS = (
-    click.option(
-        "--backend",
-        default="local",
-        show_default=True,
-        metavar="NAME",
-        help="local: a process per run; inline: in this process, one after another; slurm: jobs "
-        "of a cluster, which go on without this terminal.",
-    ),
-    click.option(
-        "--cluster",
-        metavar="FILE",
-        help="What SLURM is asked for: a file, or a name in clusters/.  [default: clusters/"
-        "slurm.yaml]",
-    ),
-    click.option(
-        "--slots",
-        type=click.IntRange(min=1),
-        help="Runs at once on cores.  [default: the cores that may be used, over the threads]",
-    ),
-    click.option(
-        "--gpus",
-        metavar="all|0,2,...",
-        help="Train on these GPUs (local), by number or UUID; every run sees one of them.",
-    ),
-    click.option(
-        "--per-gpu", type=click.IntRange(min=1), help="Runs at once on each GPU.  [default: 1]"
-    ),
-    click.option(
-        "--threads",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="CPU threads that each run owns.",
-    ),
-    click.option("--fail-fast", is_flag=True, help="Stop the others when a run fails."),
-    click.option(
-        "--allow-numerics",
-        multiple=True,
-        metavar="NAME",
-        help="Resume although NAME (torch, threads, code, ..., or all) differs; bits may then "
-        "differ.",
-    ),
-)
-
-
 @main.command()
-@_takes_sweep
+@takes_sweep
 def plan(request: Request) -> int:
     """Show every run: its state, what `run` would do, and why."""
     with loading():
@@ -174,8 +63,8 @@ def plan(request: Request) -> int:
 
 
 @main.command()
-@_takes_sweep
-@_launched
+@takes_sweep
+@launched
 def run(request: Request, launch: Launch) -> int:
     """Train what is missing. A second call trains nothing twice."""
     with loading():
@@ -185,8 +74,8 @@ def run(request: Request, launch: Launch) -> int:
 
 
 @main.command()
-@_takes_sweep
-@_launched
+@takes_sweep
+@launched
 def retry(request: Request, launch: Launch) -> int:
     """Train again what failed or was cancelled, from its checkpoint, and nothing else."""
     with loading():
@@ -196,7 +85,7 @@ def retry(request: Request, launch: Launch) -> int:
 
 
 @main.command()
-@_takes_sweep
+@takes_sweep
 def cancel(request: Request) -> int:
     """Take back what waits, ask what runs to save and stop. Both can be taken up again."""
     with loading():
@@ -230,7 +119,7 @@ def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float
 
 
 @main.command(cls=_Watched)
-@_takes_sweep
+@takes_sweep
 @click.option(
     "--watch",
     "watched",
@@ -258,8 +147,8 @@ def status(request: Request, watched: float | None, by: str) -> int:
 
 
 @main.command()
-@_takes_sweep
-@click.argument("others", nargs=-1, type=_FOLDER, metavar="[DIR]...")
+@takes_sweep
+@click.argument("others", nargs=-1, type=FOLDER, metavar="[DIR]...")
 def collect(request: Request, others: tuple[Path, ...]) -> int:
     """Write runs.parquet, curves.parquet and profiles.json into the sweep's results.
 
@@ -274,10 +163,10 @@ def collect(request: Request, others: tuple[Path, ...]) -> int:
 
 
 @main.command()
-@functools.partial(_takes_sweep, required=False)
+@functools.partial(takes_sweep, required=False)
 @click.option(
     "--reports",
-    type=_FOLDER,
+    type=FOLDER,
     default=DEFAULT_REPORTS,
     show_default=True,
     metavar="DIR",
@@ -286,7 +175,7 @@ def collect(request: Request, others: tuple[Path, ...]) -> int:
 @click.option("--claims", is_flag=True, help="Show the verdicts on the field's claims too.")
 @click.option(
     "--claim-sweeps",
-    type=_FOLDER,
+    type=FOLDER,
     default=Path("sweeps/claims"),
     show_default=True,
     metavar="DIR",
@@ -313,7 +202,7 @@ def report(request: Request, reports: Path, claims: bool, claim_sweeps: Path) ->
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=_FOLDER, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=FOLDER, metavar="FILE...")
 @click.option("--step", required=True, metavar="COL", help="The column of training steps.")
 @click.option("--loss", required=True, metavar="COL", help="The column of the loss or estimate.")
 @click.option(
@@ -360,8 +249,8 @@ def report(request: Request, reports: Path, claims: bool, claim_sweeps: Path) ->
     metavar="SCORE",
     help="Quality of real data against real data. Our own tables know it.",
 )
-@click.option("--out", type=_FOLDER, metavar="DIR", help="Write a report and its tables there.")
-@_shown
+@click.option("--out", type=FOLDER, metavar="DIR", help="Write a report and its tables there.")
+@shown
 @guarded
 def correlate(
     files: tuple[Path, ...], as_json: bool, plain: bool, out: Path | None, **asked: Any
@@ -396,8 +285,8 @@ def correlate(
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended, or Ctrl-C.")
 @click.option("--rows", is_flag=True, help="Show training rows and scores as well as the log.")
-@_results
-@_shown
+@results_folder
+@shown
 @guarded
 def logs(
     run_id: str,
@@ -419,7 +308,7 @@ def logs(
 
 
 @main.command()
-@_takes_sweep
+@takes_sweep
 @click.option(
     "--checkpoints",
     is_flag=True,
@@ -447,7 +336,7 @@ def clean(request: Request, yes: bool, dry_run: bool, **kinds: bool) -> int:
 
 @main.command("list")
 @click.argument("kind", required=False)
-@_shown
+@shown
 @guarded
 def list_parts(kind: str | None, as_json: bool, plain: bool) -> int:
     """List what a sweep file can choose from.
@@ -462,8 +351,8 @@ def list_parts(kind: str | None, as_json: bool, plain: bool) -> int:
 
 
 @main.command()
-@_results
-@_shown
+@results_folder
+@shown
 @guarded
 def doctor(results: Path, as_json: bool, plain: bool) -> int:
     """Check this machine: cores, memory, disk, packages, data, weights."""

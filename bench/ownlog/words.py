@@ -9,11 +9,18 @@ import pandas as pd
 
 from bench.ownlog.analysis import Analysis
 from bench.ownlog.question import HIGH, LOW, Question
-from bench.report.sentences import Answer, counted, listed, needed, plural, with_interval
+from bench.report.sentences import (
+    Answer,
+    beyond_time,
+    counted,
+    listed,
+    needed,
+    plural,
+    with_interval,
+)
 from bench.stats import SeedTracking, Tracking
-from bench.stats.rank import LEAST_EVALUATIONS
 from bench.stats.tracking import DEAD, DIVERGED, LIVE, UNFINISHED
-from bench.stats.verdicts import LEAST_SEEDS, MARGIN, SWAP_LEVEL, TRACKS
+from bench.stats.verdicts import LEAST_SEEDS, SWAP_LEVEL, TRACKS
 from bench.tables import MINUS, correlation, p_value, percent
 
 # Scores that everybody means to be high; what else a column means nobody can tell from its name.
@@ -90,26 +97,10 @@ def _sentence(tracking: Tracking) -> str:
 
 
 def _beyond_time(tracking: Tracking) -> str:
-    adjusted, raw = tracking.adjusted, tracking.raw
-    if adjusted.n == 0 and tracking.evaluations < LEAST_EVALUATIONS:
-        return (
-            f"it cannot be adjusted for time, which takes {LEAST_EVALUATIONS} usable evaluations "
-            f"per run where there are {tracking.evaluations}"
-        )
-    if adjusted.n == 0:
-        return "beyond the trend over time there is nothing left to correlate"
+    adjusted = tracking.adjusted
     if adjusted.n == 1 and len(tracking.seeds) == 1:
         return f"beyond the trend over time {correlation(adjusted.center)}"
-    if adjusted.above(0):
-        words = "the two still get better together"
-    elif adjusted.below(0):
-        words = "the two move against each other"
-    elif adjusted.inside(MARGIN):
-        words = "next to no link is left"
-    else:
-        words = "no link is shown"
-    figures = with_interval(adjusted, seeds=adjusted.n != raw.n)
-    return f"beyond the trend over time {words} ({figures})"
+    return beyond_time(tracking, together="the two still get better together")
 
 
 def _undefined(tracking: Tracking, names: Mapping[str, str]) -> list[str]:

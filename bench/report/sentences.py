@@ -116,10 +116,11 @@ def _sentence(tracking: Tracking, distance: str) -> str:
         start = f"Its {estimate} rises as {quality} falls"
     else:
         start = f"Whether its {estimate} falls together with {quality} is open"
-    return f"{start} (mean rank correlation {with_interval(raw)}); {_beyond_time(tracking)}."
+    return f"{start} (mean rank correlation {with_interval(raw)}); {beyond_time(tracking)}."
 
 
-def _beyond_time(tracking: Tracking) -> str:
+def beyond_time(tracking: Tracking, together: str = "the two still move together") -> str:
+    """What is left of the correlation beyond time; `together` says that it is above 0."""
     adjusted = tracking.adjusted
     if adjusted.n == 0 and tracking.evaluations < LEAST_EVALUATIONS:
         return (
@@ -129,7 +130,7 @@ def _beyond_time(tracking: Tracking) -> str:
     if adjusted.n == 0:
         return "beyond the trend over time there is nothing left to correlate"
     if adjusted.above(0):
-        words = "the two still move together"
+        words = together
     elif adjusted.below(0):
         words = "the two move against each other"
     elif adjusted.inside(MARGIN):
