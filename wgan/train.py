@@ -5,61 +5,21 @@ It does no I/O; whoever iterates records, scores and checkpoints.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from wgan.config import TrainConfig
 from wgan.data import Data
-from wgan.random import stream, training_streams
-from wgan.steps import CriticStep, critic_step, generator_step
+from wgan.iteration import Eager, Iteration
+from wgan.state import DTYPES, TrainState, Window, new_state
+
+__all__ = ["DTYPES", "Pause", "Row", "TrainState", "Window", "new_state", "train"]
 
 Row = dict[str, float | int | None]
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
-
-
-@dataclass
-class Window:
-    """What the steps since the last row saw; on the device until the row is made.
-
-    `critic_gradients` and `generator_gradients` hold one norm for each step, of the networks' last
-    updates: a norm takes 20 microseconds, which at every critic update would cost a toy 2 %.
-    """
-
-    critic: list[CriticStep] = field(default_factory=list)
-    generator_losses: list[Tensor] = field(default_factory=list)
-    critic_gradients: list[Tensor] = field(default_factory=list)
-    generator_gradients: list[Tensor] = field(default_factory=list)
-
-
-@dataclass
-class TrainState:
-    """Everything that changes while training; what a checkpoint holds.
-
-    `step` counts generator updates, `images_seen` real images shown to the critic,
-    `training_seconds` the time inside the loop, pauses excluded. `run_id` is the configuration's;
-    `begun` tells that the pause at step 0 has been made. `average` is the generator's moving
-    average where the configuration keeps one; a frozen generator has no optimizer.
-    """
-
-    generator: nn.Module
-    critic: nn.Module
-    generator_optimizer: torch.optim.Optimizer | None
-    critic_optimizer: torch.optim.Optimizer
-    streams: dict[str, torch.Generator]
-    device: torch.device
-    run_id: str
-    average: nn.Module | None = None
-    step: int = 0
-    critic_updates: int = 0
-    images_seen: int = 0
-    training_seconds: float = 0.0
-    begun: bool = False
-    window: Window = field(default_factory=Window)
 
 
 @dataclass(frozen=True)
@@ -78,38 +38,6 @@ class Pause:
     diverged: str | None = None
 
 
-def new_state(config: TrainConfig, data: Data, device: torch.device | str = "cpu") -> TrainState:
-    """Networks, optimizers and streams at the beginning of the training `config`.
-
-    The weights are drawn on the CPU, so that they are equal on every device, and from streams of
-    their own, so that equal seeds give equal weights to every method.
-    """
-    device, dtype = torch.device(device), DTYPES[config.precision]
-    # Constructors draw weights from torch's global generator; these are thrown away, and its state
-    # is left as it was.
-    with torch.random.fork_rng(devices=[]):
-        generator = config.generator.build(config.network, data.shape, config.noise_size)
-        critic = config.network.critic(data.shape, config.critic_norm)
-    config.network.initialise(generator, stream(config.seed, "init_generator"))
-    config.network.initialise(critic, stream(config.seed, "init_critic"))
-
-    generator, critic = generator.to(device, dtype), critic.to(device, dtype)
-    for method in config.lipschitz:
-        critic = method.wrap(critic, data.shape)
-    trains = config.generator.trains
-    chosen = config.generator_optimizer or config.optimizer
-    return TrainState(
-        generator=generator,
-        critic=critic,
-        generator_optimizer=chosen.build(generator.parameters()) if trains else None,
-        critic_optimizer=config.optimizer.build(critic.parameters()),
-        streams=training_streams(config.seed, [m.name for m in config.lipschitz], device),
-        device=device,
-        run_id=config.run_id,
-        average=copy.deepcopy(generator).requires_grad_(False) if config.ema else None,
-    )
-
-
 def train(
     config: TrainConfig,
     data: Data,
@@ -118,12 +46,15 @@ def train(
     *,
     log_every: int = 50,
     evaluate_every: int = 200,
+    iterate: Iteration | None = None,
 ) -> Iterator[Pause]:
     """Train `state` in place up to `config.steps` generator updates, yielding pauses.
 
     Pauses come every `log_every` steps with a row, at evaluation steps, and after any step at which
     `stop()` is true; who wants to stop then checkpoints and leaves the loop. The weights do not
     depend on where the pauses are.
+
+    `iterate` makes one iteration in `state`; None: eagerly.
 
     A checkpoint taken at a pause holds that its rows were recorded and its evaluation made: on
     resuming none is repeated.
@@ -133,52 +64,11 @@ def train(
         state.begun = True
         yield Pause(state, [], evaluate=True)
 
-    size, dtype = config.batch_size, DTYPES[config.precision]
-
-    def draw_noise() -> Tensor:
-        return config.generator.draw(data, config.noise_size, size, state.streams["noise"], dtype)
-
-    def draw_real(purpose: str) -> Tensor:
-        return data.batch(size, state.streams[purpose]).to(dtype)
-
+    iterate = iterate or Eager(config, data, state)
     while state.step < config.steps:
         started = time.perf_counter()
         _set_learning_rates(config, state)
-
-        # Train the critic.
-        for _ in range(config.critic_steps_before(state.step)):
-            state.window.critic.append(
-                critic_step(
-                    state.critic,
-                    state.generator,
-                    state.critic_optimizer,
-                    config.loss,
-                    config.lipschitz,
-                    draw_real("data"),
-                    draw_noise(),
-                    state.streams,
-                    state.critic_updates,
-                )
-            )
-            state.critic_updates += 1
-            state.images_seen += config.batch_size
-        state.window.critic_gradients.append(_gradient_norm(state.critic_optimizer))
-
-        # Train the generator.
-        if state.generator_optimizer is not None:
-            state.window.generator_losses.append(
-                generator_step(
-                    state.critic,
-                    state.generator,
-                    state.generator_optimizer,
-                    config.loss,
-                    draw_noise(),
-                    draw_real("data:generator") if config.loss.needs_real else None,
-                )
-            )
-            state.window.generator_gradients.append(_gradient_norm(state.generator_optimizer))
-        if state.average is not None:
-            update_average(state.average, state.generator, config.ema)
+        iterate()
         state.step += 1
 
         # Close the window: the only moment at which numbers come off the device.
@@ -218,18 +108,6 @@ def _set_learning_rates(config: TrainConfig, state: TrainState) -> None:
             group["lr"] = (config.generator_optimizer or config.optimizer).lr * factor
 
 
-@torch.no_grad()
-def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
-    """Average = decay * average + (1 - decay) * generator, in place; buffers are copied.
-
-    Karras et al. 2018, arXiv:1710.10196, section 6: the average of the weights gives better samples
-    than the weights. It begins at the initial weights and is not corrected for that.
-    """
-    torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
-    for kept, now in zip(average.buffers(), generator.buffers(), strict=True):
-        kept.copy_(now)
-
-
 def _close_window(config: TrainConfig, state: TrainState) -> tuple[Row, str | None]:
     """The row of the window, which is emptied, and why the training has diverged if it has."""
     window, state.window = state.window, Window()
@@ -266,17 +144,6 @@ def _close_window(config: TrainConfig, state: TrainState) -> tuple[Row, str | No
 
 
 _LARGEST = torch.finfo(torch.float32).max
-
-
-def _gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
-    """||gradient||_2 over all parameters that hold one.
-
-    torch's get_total_norm gives the same bits in twice the time.
-    """
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    norms = torch._foreach_norm([p.grad for p in parameters if p.grad is not None])
-    total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
-    return total
 
 
 def _weight_norm(*modules: nn.Module) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+from collections.abc import Sequence
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,13 +29,13 @@ class Forked:
         self._context = multiprocessing.get_context("forkserver")
         self._servers: dict[BaseProcess, int | None] = {}
 
-    def start(self, folder: Path, place: str) -> BaseProcess:
-        """A process at this run; with a second server, should the first have been killed."""
+    def start(self, folders: Sequence[Path], place: str) -> BaseProcess:
+        """A process at these runs; with a second server, should the first have been killed."""
         for _ in range(2):
             process = self._context.Process(
                 target=train,
-                args=(folder, self._terms),
-                name=folder.name,
+                args=(tuple(folders), self._terms),
+                name=folders[0].name,
                 daemon=True,  # asked to stop, should this process end without closing the backend
             )
             with contextlib.suppress(EOFError, ConnectionError):

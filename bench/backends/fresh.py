@@ -57,14 +57,14 @@ class Fresh:
         self._spares: dict[str, list[_Fresh]] = {gpu: [] for gpu in gpus}
         self._begun: dict[str, list[_Fresh]] = {gpu: [] for gpu in gpus}
 
-    def start(self, folder: Path, place: str) -> BaseProcess:
-        """A process that sees this GPU alone, at this run."""
+    def start(self, folders: Sequence[Path], place: str) -> BaseProcess:
+        """A process that sees this GPU alone, at these runs."""
         spares = self._spares[place]
         for _ in range(len(spares) + 2):
             fresh = spares.pop(0) if spares else self._begin(place)
             if fresh.lives():
                 try:
-                    fresh.pipe.send(folder)
+                    fresh.pipe.send(tuple(folders))
                 except OSError:
                     pass  # it has just died
                 else:
@@ -113,7 +113,7 @@ class Fresh:
 
 
 def _wait_and_train(pipe: Connection, terms: Terms, modules: Sequence[str]) -> None:
-    """Load, wait for the folder of a run, train it; ends with the process that began this one."""
+    """Load, wait for the folders of runs, train them; ends with the process that began this one."""
     problem: Exception | None = None
     try:
         for name in modules:
@@ -127,11 +127,12 @@ def _wait_and_train(pipe: Connection, terms: Terms, modules: Sequence[str]) -> N
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             pipe.poll(None)
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        folder = pipe.recv()
+        folders: tuple[Path, ...] = pipe.recv()
     except (EOFError, OSError):
         return  # nobody is there to send one any more
     if problem is not None:
-        with (folder / "log.txt").open("a") as log:
-            log.write(f"{type(problem).__name__}: {problem}\n")
+        for folder in folders:
+            with (folder / "log.txt").open("a") as log:
+                log.write(f"{type(problem).__name__}: {problem}\n")
         raise SystemExit(1)
-    train(folder, terms)
+    train(folders, terms)

@@ -155,7 +155,7 @@ class Local:
         place = min(self._places, key=lambda place: load[place])
         kills = oom_kills()
         try:
-            process = self._processes.start(item.folder, place)
+            process = self._processes.start([item.folder], place)
         except NotStarted as problem:
             self._states[run_id] = mark_failed(item, str(problem))
             return

@@ -67,8 +67,8 @@ class Processes(Protocol):
 
     modules: tuple[str, ...]
 
-    def start(self, folder: Path, place: str) -> BaseProcess:
-        """A process that trains the run in `folder`, on the GPU `place` where there are any.
+    def start(self, folders: Sequence[Path], place: str) -> BaseProcess:
+        """A process that trains the runs in `folders`, on the GPU `place` where there are any.
 
         Raises:
             NotStarted: even a second attempt failed.
@@ -88,14 +88,14 @@ class Processes(Protocol):
         ...
 
 
-def train(folder: Path, terms: Terms) -> None:
+def train(folders: Sequence[Path], terms: Terms) -> None:
     """What a process does; the import is free there, and kept out of the runner."""
     from bench import worker
 
     die_first()
     try:
         worker.run(
-            [folder],
+            folders,
             device=terms.device,
             threads=terms.threads,
             allow_numerics=terms.allow_numerics,
@@ -104,7 +104,7 @@ def train(folder: Path, terms: Terms) -> None:
     except LeaseLost:
         sys.exit(LOST)
     except OSError as error:
-        why = worker.explain(error, folder)[0]
+        why = worker.explain(error, folders[0])[0]
         with contextlib.suppress(OSError):  # its log is where it cannot write
             print(why, file=sys.stderr, flush=True)  # noqa: T201
         sys.exit(UNWRITABLE + error.errno if error.errno else 1)

@@ -17,7 +17,7 @@ def serve(pipe, terms, modules):
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
         pipe.send("loaded")
-        folder = pipe.recv()
+        (folder,) = pipe.recv()
     except (EOFError, OSError):
         return
     (folder / "seen.json").write_text(json.dumps(seen))
@@ -29,5 +29,5 @@ def serve_slowly(pipe, terms, modules):
     serve(pipe, terms, modules)
 
 
-def nothing(folder, terms):
+def nothing(folders, terms):
     """A run of no work at all: what is left is what its process costs."""

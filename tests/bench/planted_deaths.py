@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -38,9 +38,9 @@ DEATHS: dict[str, Callable[[], object]] = {
 }
 
 
-def train(folder: Path, terms: Terms) -> None:
+def train(folders: Sequence[Path], terms: Terms) -> None:
     """What a process of a run does, in place of `processes.train`."""
-    death = DEATHS.get(folder.name.partition("-seed")[0])
+    death = DEATHS.get(folders[0].name.partition("-seed")[0])
     if death is not None:
         Session.go = lambda _: death()
-    processes.train(folder, terms)
+    processes.train(folders, terms)

@@ -195,7 +195,7 @@ def test_a_process_that_could_not_write_tells_its_runner_why(
     monkeypatch.setattr(worker, "run", fail)
     monkeypatch.setattr(processes, "die_first", lambda: None)  # it is this process here
     with pytest.raises(SystemExit) as ended:
-        processes.train(path, processes.Terms("cpu", 1, ()))
+        processes.train([path], processes.Terms("cpu", 1, ()))
     assert isinstance(ended.value.code, int)
     state, reason = bury(item, ended.value.code, out_of_memory=False)
     assert state == state_of(path)["state"] == "failed"

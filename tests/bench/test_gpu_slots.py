@@ -84,7 +84,7 @@ def prepared(one: Fresh, waiting: int, wanted: dict[str, int]) -> None:
 def run_in(one: Fresh, folder: Path, gpu: str) -> dict:
     """What the process of a run saw."""
     folder.mkdir()
-    process = one.start(folder, gpu)
+    process = one.start([folder], gpu)
     process.join(60)
     assert process.exitcode == 0
     return json.loads((folder / "seen.json").read_text())
@@ -125,7 +125,7 @@ def test_one_process_loads_at_a_time_on_a_gpu(
 ) -> None:
     one = processes(["a", "b"], 2, serve_slowly)
     (tmp_path / "run").mkdir()
-    running = one.start(tmp_path / "run", "a")
+    running = one.start([tmp_path / "run"], "a")
     for _ in range(3):
         one.prepare(9)
         assert spares(one) == {"a": 0, "b": 1}
@@ -155,7 +155,7 @@ def test_processes_that_never_live_are_a_failure_with_a_reason(
     one = processes(["a"], 1)
     monkeypatch.setattr(fresh._Fresh, "lives", lambda _: False)
     with pytest.raises(NotStarted, match="ended before"):
-        one.start(tmp_path, "a")
+        one.start([tmp_path], "a")
 
 
 def planned(results: Path, count: int, steps: int = 10) -> list[Planned]:

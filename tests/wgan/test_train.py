@@ -23,7 +23,7 @@ from small import (
 )
 from torch.nn import functional as F
 
-import wgan.train
+import wgan.iteration
 from wgan.data import as_float
 from wgan.diagnostics import diagnose, generate
 from wgan.random import stream
@@ -240,7 +240,7 @@ def test_equal_seeds_give_every_recipe_equal_initial_weights():
 def test_equal_seeds_give_every_recipe_equal_data_and_noise(monkeypatch):
     """In the order in which they are used, however many critic steps a recipe takes."""
     seen: dict[str, list[torch.Tensor]] = {}
-    critic_step, generator_step = wgan.train.critic_step, wgan.train.generator_step
+    critic_step, generator_step = wgan.iteration.critic_step, wgan.iteration.generator_step
 
     def spied_critic_step(*arguments):
         seen["real"].append(arguments[5])
@@ -251,8 +251,8 @@ def test_equal_seeds_give_every_recipe_equal_data_and_noise(monkeypatch):
         seen["noise"].append(arguments[4])
         return generator_step(*arguments)
 
-    monkeypatch.setattr(wgan.train, "critic_step", spied_critic_step)
-    monkeypatch.setattr(wgan.train, "generator_step", spied_generator_step)
+    monkeypatch.setattr(wgan.iteration, "critic_step", spied_critic_step)
+    monkeypatch.setattr(wgan.iteration, "generator_step", spied_generator_step)
 
     def drawn(recipe: str, seed: int = 3) -> dict[str, list[torch.Tensor]]:
         seen.update(real=[], noise=[])
@@ -330,7 +330,7 @@ def test_weights_that_break_in_the_last_update_before_a_row_are_found_by_it(
 ):
     """No loss has seen them yet."""
     config = small("gan")
-    state, generator_step = new_state(config, DIGITS), wgan.train.generator_step
+    state, generator_step = new_state(config, DIGITS), wgan.iteration.generator_step
 
     def breaking(*arguments):
         loss = generator_step(*arguments)
@@ -339,7 +339,7 @@ def test_weights_that_break_in_the_last_update_before_a_row_are_found_by_it(
                 next(getattr(state, network).parameters()).view(-1)[0] = bad
         return loss
 
-    monkeypatch.setattr(wgan.train, "generator_step", breaking)
+    monkeypatch.setattr(wgan.iteration, "generator_step", breaking)
     (pause,) = ending(state, recipe="gan")[1:]
     assert pause.diverged == f"weight_norm was {bad} at step 3 (limit 3.40282e+38)"
     assert math.isfinite(pause.rows[0]["critic_loss"])
