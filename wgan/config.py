@@ -107,7 +107,9 @@ class TrainConfig:
         "none", "normalisation between the critic's layers", choices=CRITIC_NORMS
     )
     precision: str = setting(
-        "float32", "number format of the training", choices=("float32", "float64")
+        "float32",
+        "number format of the training; tf32 and bf16 are coarser inside the layers alone",
+        choices=("float32", "float64", "tf32", "bf16"),
     )
     score_limit: float = setting(1e8, "a score beyond it in size counts as divergence", above=0)
     seed: int = setting(0, "gives every random stream", low=0, high=2**31 - 1)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from wgan.config import TrainConfig
 from wgan.data import Data
-from wgan.state import DTYPES, TrainState
+from wgan.precision import DTYPES, arithmetic, in_precision
+from wgan.state import TrainState
 from wgan.steps import CriticStep, critic_step, generator_step
 
 Iteration = Callable[[], None]
@@ -43,6 +44,8 @@ class Eager:
     def __init__(self, config: TrainConfig, data: Data, state: TrainState) -> None:
         self.config, self.data, self.state = config, data, state
         self._dtype = DTYPES[config.precision]
+        self._critic = in_precision(state.critic, config.precision)
+        self._generator = in_precision(state.generator, config.precision)
 
     def __call__(self) -> None:
         """Train both networks once; `step` is the loop's to count."""
@@ -58,15 +61,22 @@ class Eager:
         )
 
     def compute(self) -> Seen:
-        """Train the critic, then the generator, then the generator's average."""
+        """Train the critic, then the generator, then the generator's average.
+
+        On a GPU float32 is multiplied exactly unless the precision is tf32; outside, as it was.
+        """
+        with arithmetic(self.config.precision, self.state.device):
+            return self._compute()
+
+    def _compute(self) -> Seen:
         config, state = self.config, self.state
 
         # Train the critic.
         steps = []
         for update in range(config.critic_steps_before(state.step)):
             step = critic_step(
-                state.critic,
-                state.generator,
+                self._critic,
+                self._generator,
                 state.critic_optimizer,
                 config.loss,
                 config.lipschitz,
@@ -81,8 +91,8 @@ class Eager:
         # Train the generator.
         if state.generator_optimizer is not None:
             loss = generator_step(
-                state.critic,
-                state.generator,
+                self._critic,
+                self._generator,
                 state.generator_optimizer,
                 config.loss,
                 self._draw_noise(),

@@ -42,10 +42,18 @@ class Reparametrised(nn.Module):
         kept, key = _kept.get() if costly else None, (self, torch.is_grad_enabled())
         if kept is not None and key in kept:
             return kept[key]
-        weight: Tensor = self.reparametrisation(self.weight)
+        weight = self._computed()
         if kept is not None:
             kept[key] = weight
         return weight
+
+    def _computed(self) -> Tensor:
+        """In the weight's own format: norms and iterations do not bear the layers' bfloat16."""
+        device = self.weight.device.type
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self.reparametrisation(self.weight)  # type: ignore[no-any-return]
+        return self.reparametrisation(self.weight)  # type: ignore[no-any-return]
 
 
 @contextmanager

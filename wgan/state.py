@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from wgan.components import ConfigError
 from wgan.config import TrainConfig
 from wgan.data import Data
+from wgan.precision import DTYPES, unavailable
 from wgan.random import stream, training_streams
 from wgan.steps import CriticStep
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass
@@ -61,8 +61,14 @@ def new_state(config: TrainConfig, data: Data, device: torch.device | str = "cpu
 
     The weights are drawn on the CPU, so that they are equal on every device, and from streams of
     their own, so that equal seeds give equal weights to every method.
+
+    Raises:
+        ConfigError: a precision that the device does not have.
     """
     device, dtype = torch.device(device), DTYPES[config.precision]
+    refusal = unavailable(config.precision, device)
+    if refusal is not None:
+        raise ConfigError(("precision",), refusal)
     # Constructors draw weights from torch's global generator; these are thrown away, and its state
     # is left as it was.
     with torch.random.fork_rng(devices=[]):

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from wgan.config import TrainConfig
 from wgan.data import Data
 from wgan.iteration import Eager, Iteration
-from wgan.state import DTYPES, TrainState, Window, new_state
+from wgan.precision import DTYPES
+from wgan.state import TrainState, Window, new_state
 
 __all__ = ["DTYPES", "Pause", "Row", "TrainState", "Window", "new_state", "train"]
 

@@ -10,9 +10,10 @@ from torch import nn
 from wgan.config import TrainConfig
 from wgan.data import Data
 from wgan.diagnostics.samples import Seen
+from wgan.precision import DTYPES, arithmetic, in_precision
 from wgan.random import stream
 from wgan.steps import critic_step
-from wgan.train import DTYPES, TrainState
+from wgan.train import TrainState
 
 
 def critic_gap(
@@ -61,15 +62,16 @@ def trained_on(
     size, dtype = config.batch_size, DTYPES[config.precision]
 
     for update in range(updates):
-        critic_step(
-            critic,
-            generator,
-            optimizer,
-            config.loss,
-            config.lipschitz,
-            data.batch(size, streams["data"]).to(dtype),
-            config.generator.draw(data, config.noise_size, size, streams["noise"], dtype),
-            streams,
-            state.critic_updates + update,
-        )
+        with arithmetic(config.precision, state.device):
+            critic_step(
+                in_precision(critic, config.precision),
+                in_precision(generator, config.precision),
+                optimizer,
+                config.loss,
+                config.lipschitz,
+                data.batch(size, streams["data"]).to(dtype),
+                config.generator.draw(data, config.noise_size, size, streams["noise"], dtype),
+                streams,
+                state.critic_updates + update,
+            )
     return critic

@@ -13,7 +13,8 @@ from wgan.data import Data
 from wgan.diagnostics.samples import see
 from wgan.diagnostics.slopes import whole_batches
 from wgan.diagnostics.weights import critic_weights, weight_limit
-from wgan.train import DTYPES, TrainState
+from wgan.precision import DTYPES
+from wgan.train import TrainState
 
 Profile = dict[str, Any]  # JSON-able: numbers, words, and lists of them
 BINS = 60

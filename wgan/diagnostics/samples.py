@@ -11,8 +11,9 @@ from torch import Tensor
 
 from wgan.config import TrainConfig
 from wgan.data import Data, Images, as_float, pick
+from wgan.precision import DTYPES, arithmetic
 from wgan.random import stream
-from wgan.train import DTYPES, TrainState
+from wgan.train import TrainState
 
 _CHUNK = 500
 
@@ -28,7 +29,9 @@ def generate(
     """`count` samples of the generator, from the seed's fixed evaluation noise unless told.
 
     Batch norm uses its running statistics, so that a sample does not depend on its neighbours.
-    Where the configuration keeps a moving average of the generator, the average is sampled.
+    Where the configuration keeps a moving average of the generator, the average is sampled. The
+    networks compute in the stored format here and in all diagnostics, also where they train in TF32
+    or bfloat16.
 
     Args:
         data: what a frozen generator draws from; a trained one needs none.
@@ -48,7 +51,8 @@ def generate(
         rng,
         DTYPES[config.precision],
     )
-    return torch.cat([generator(part) for part in noise.split(_CHUNK)]).float()
+    with arithmetic("float32", state.device):
+        return torch.cat([generator(part) for part in noise.split(_CHUNK)]).float()
 
 
 def fresh_sets(
@@ -100,7 +104,7 @@ def see(config: TrainConfig, state: TrainState, data: Data, fake: Tensor, count:
     train = _reals(data, count, rng, held_out=False).to(dtype)
     held_out = _reals(data, count, rng, held_out=True).to(dtype)
     fake = fake[:count].to(dtype)
-    with torch.no_grad():
+    with torch.no_grad(), arithmetic("float32", state.device):
         train_scores, held_out_scores, fake_scores = (
             torch.cat([state.critic(part) for part in samples.split(config.batch_size)])
             for samples in (train, held_out, fake)
