@@ -93,8 +93,9 @@ def generator_step(
         parameter.requires_grad_(False)
 
     # Score generated samples.
-    fake_scores = critic(generator(noise))
-    real_scores = critic(real) if real is not None else None
+    with weights_computed_once():
+        fake_scores = critic(generator(noise))
+        real_scores = critic(real) if real is not None else None
     generator_loss = loss.generator_loss(fake_scores, real_scores)
 
     # Update.

@@ -17,6 +17,7 @@ import torch
 
 from wgan.config import TrainConfig
 from wgan.data import Data, as_float
+from wgan.piecewise import differentiated_twice
 from wgan.recipes import recipe_settings
 from wgan.train import TrainState, new_state, train
 
@@ -54,7 +55,9 @@ def bare(config: TrainConfig, data: Data, state: TrainState, steps: int) -> None
             loss = critic(fake).mean() - critic(x).mean()
             u = torch.rand(size, *[1] * (x.dim() - 1), generator=mixing)
             between = (u * x + (1 - u) * fake).requires_grad_()
-            (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+            with differentiated_twice():
+                scores = critic(between)
+            (slope,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
             penalty = _LAMBDA * (slope.flatten(1).norm(dim=1) - 1).square().mean()
             state.critic_optimizer.zero_grad(set_to_none=True)
             (loss + penalty).backward()
@@ -104,10 +107,10 @@ def configured(**settings: object) -> TrainConfig:
     )
 
 
-def test_the_loop_costs_at_most_5_percent_on_digits():
-    assert measured("digits, dcgan of width 64, wgan_gp", configured(), 50, 9) <= 1.05
+def test_the_loop_costs_at_most_2_percent_on_digits():
+    assert measured("digits, dcgan of width 64, wgan_gp", configured(), 50, 9) <= 1.02
 
 
-def test_the_loop_costs_at_most_10_percent_on_a_toy():
+def test_the_loop_costs_at_most_5_percent_on_a_toy():
     toy = configured(dataset="ring8", network={"mlp": {"width": 128}}, noise_size=2)
-    assert measured("ring8, mlp of width 128, wgan_gp", toy, 200, 11) <= 1.10
+    assert measured("ring8, mlp of width 128, wgan_gp", toy, 200, 11) <= 1.05
