@@ -98,6 +98,8 @@ def _threads(count: int) -> Iterator[None]:
 
 def _print_to(log: Path) -> None:
     """Send what this process prints, and the trace of a crash in native code, to the run's log."""
+    sys.stdout.flush()  # what is left of the run before
+    sys.stderr.flush()
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -59,6 +58,41 @@ def modules_for(runs: Sequence[Planned]) -> tuple[str, ...]:
     return (*_LOADED_FIRST, *(_LOADED_FOR_IMAGES if images else ()), *_LOADED_LAST)
 
 
+class AtWork(Protocol):
+    """Runs in the hands of a process, as their starter sees it: the process, or a turn in one."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process' number."""
+        ...
+
+    @property
+    def sentinel(self) -> int:
+        """What `multiprocessing.connection.wait` finds ready when there may be news of its end."""
+        ...
+
+    @property
+    def exitcode(self) -> int | None:
+        """None before its end, then as multiprocessing has it."""
+        ...
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end."""
+        ...
+
+    def close(self) -> None:
+        """Give it back, after its end."""
+        ...
+
+
 class Processes(Protocol):
     """A way to start processes.
 
@@ -67,7 +101,7 @@ class Processes(Protocol):
 
     modules: tuple[str, ...]
 
-    def start(self, folders: Sequence[Path], place: str) -> BaseProcess:
+    def start(self, folders: Sequence[Path], place: str) -> AtWork:
         """A process that trains the runs in `folders`, on the GPU `place` where there are any.
 
         Raises:
@@ -79,7 +113,7 @@ class Processes(Protocol):
         """Get ready for so many runs more; called often."""
         ...
 
-    def lost(self, process: BaseProcess) -> bool:
+    def lost(self, process: AtWork) -> bool:
         """Whether nobody can say how this process, which is gone from here, has ended."""
         ...
 
