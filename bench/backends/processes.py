@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from bench.lease import LeaseLost
 from bench.limits import die_first
 from bench.stopping import held_back
 from bench.store import Planned
+from bench.threads import environment_with
+from bench.threads import variables as thread_variables
 
 # What runs need. None of it computes anything when imported.
 _LOADED_FIRST = (
@@ -31,13 +32,6 @@ _LOADED_LAST = ("bench.backends.preloading",)
 # What a process ends with that could not write into its run's folder, plus the error's number.
 UNWRITABLE = 64
 LOST = 63  # what it ends with when its run was taken over, or its folder removed
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
 class NotStarted(Exception):
@@ -155,21 +149,5 @@ def beginnings(threads: int, variables: Mapping[str, str] | None = None) -> Iter
     """
     with held_back():
         resource_tracker.ensure_running()  # when it starts, it lets INT and TERM through again
-    given = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | dict(variables or {})
-    with held_back(), _environment(given):
+    with held_back(), environment_with({**thread_variables(threads), **(variables or {})}):
         yield
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """These environment variables, for processes started meanwhile."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
