@@ -127,7 +127,7 @@ def _small(found: Findings) -> Iterator[str]:
         name = min(low, key=lambda name: low[name])
         yield (
             f"{len(low)} kind(s) of runs are too small for this GPU ({name} reaches "
-            f"{low[name]:.1%} of its peak), and more at once did not help: cores may train them as fast"
+            f"{low[name]:.1%} of its peak), and more at once did not help: cores may do as well"
         )
 
 

@@ -32,6 +32,7 @@ _BLOCKS = 10  # rows of a measured run, of which the first fifth is its warm-up
 _LONGEST, _SHORTEST = 6.0, 0.5  # seconds of iterations of a cell
 _STEPS = (10, 20_000)
 _PILOT = 3
+TOGETHER = "side by side"  # among problems, beside the keys of cells
 
 Tell = Callable[[str], None]
 
@@ -93,7 +94,9 @@ class Measuring:
         self.until = time.monotonic() + seconds
         self.found = Measured(beside=SideBySide(arrangement.slots))
         self._alone: dict[str, _Alone] = {}
-        self._waited: float | None = None  # for a process, when its server was there
+        self._first: Trial | None = None  # which waited for the server of all processes
+        self._waited = 0.0  # by a later one
+        self._early = 0.0  # of a GPU's process, what passes before its first run alone
 
     def go(self, cells: Sequence[Cell]) -> Measured:
         """Measure as much as fits."""
@@ -103,10 +106,12 @@ class Measuring:
             self._peaks(cells)
             for number, cell in enumerate(cells, start=1):
                 self._cell(cell, number, len(cells))
+        if self._first is not None:
+            self.found.server = max(0.0, self._first.waited - self._waited) + self._early
         first = next((cell for cell in cells if cell.key in self._alone), None)
         if first is not None:
             with contextlib.suppress(OutOfTime):
-                self._side_by_side(first)
+                self._side_by_side(first, sum(len(cell.runs) for cell in cells))
                 self._others(first)
         self.found.swapped = max(0, _swapped() - swapped)
         return self.found
@@ -137,9 +142,7 @@ class Measuring:
 
     def _measure(self, cell: Cell, share: float) -> None:
         started = time.monotonic()
-        pilot = self._train(shortened(cell.spec, _PILOT, 1, 1))
-        if self._waited is None:
-            self.found.server = pilot.waited
+        pilot = self._pilot(cell.spec)
         step, evaluation = min(pilot.blocks[1:]), pilot.evaluations[1]
         left = max(_SHORTEST, share - (time.monotonic() - started))
         often = 4 * evaluation < left / 2
@@ -153,15 +156,28 @@ class Measuring:
             if trial.training > span / 3 or spec.config.steps == _STEPS[1]:
                 break
             step = median(blocks)
-        if self._waited is None:
-            self._waited = trial.waited
-            self.found.server = max(0.0, self.found.server - trial.waited)
+        self._waited = trial.waited
         self._alone[cell.key] = _Alone(spec, trial, blocks)
         inside = look_inside(cell.spec, self.arrangement.device)
-        self.found.cells[cell.key] = _figures(cell.spec, pilot, trial, blocks, inside, self._waited)
+        self.found.cells[cell.key] = _figures(
+            cell.spec, pilot, trial, blocks, inside, trial.waited - self._early
+        )
         longer = pilot.around + pilot.evaluations[0] - trial.around - trial.evaluations[0]
         if longer > 1:
             self.found.statistics[cell.name] = longer
+
+    def _pilot(self, spec: RunSpec) -> Trial:
+        """A run of three steps, each scored. The first of all is made twice, in a row."""
+        short = shortened(spec, _PILOT, 1, 1)
+        if self._first is not None:
+            return self._train(short)
+        again = shortened(spec, _PILOT, 1, 1, seed=spec.config.seed + 1)
+        alone = self.arrangement.alone()
+        both = self.shop.train([short, again], alone, self.until)
+        self._first, following = both[0], _whole(both[1])
+        if alone.gpus:  # the next run of a GPU finds a process that has loaded everything
+            self._early = max(0.0, self._first.around - following.around)
+        return _whole(self._first)
 
     def _train(self, spec: RunSpec) -> Trial:
         return _whole(self.shop.train([spec], self.arrangement.alone(), self.until)[0])
@@ -177,21 +193,26 @@ class Measuring:
         ]
         return [_whole(trial) for trial in self.shop.train(specs, arrangement, self.until)]
 
-    def _side_by_side(self, cell: Cell) -> None:
-        """How much slower a run gets when all slots are busy."""
-        if self.arrangement.slots == 1:
+    def _side_by_side(self, cell: Cell, runs: int) -> None:
+        """How much slower a run gets when as many slots are busy as there are runs for."""
+        slots = min(self.arrangement.slots, runs)
+        self.found.beside = SideBySide(slots)
+        if slots == 1:
             return
-        self.tell(f"{self.arrangement.slots} runs at once of {cell.name}")
+        self.tell(f"{slots} runs at once of {cell.name}")
         alone = self._alone[cell.key]
+        self.found.problems[TOGETHER] = "there was no time left for it"
         try:
-            self.found.beside = compare(alone.trial, self._together(alone, self.arrangement))
+            busy = dataclasses.replace(self.arrangement, slots=slots)
+            self.found.beside = compare(alone.trial, self._together(alone, busy))
+            del self.found.problems[TOGETHER]
         except _Failed as problem:
-            self.found.problems["side by side"] = str(problem)
+            self.found.problems[TOGETHER] = str(problem)
 
     def _others(self, cell: Cell) -> None:
         """Try other arrangements, and other precisions, of the costliest cell."""
         alone, usual = self._alone[cell.key], self.found.beside
-        before = self.arrangement.slots / usual.training / median(alone.blocks)
+        before = usual.slots / usual.training / median(alone.blocks)
         for name, arrangement in other_arrangements(self.arrangement):
             self.tell(f"{cell.name} with {name}")
             with contextlib.suppress(_Failed):
@@ -294,8 +315,9 @@ def _figures(
     trial: Trial,
     blocks: Sequence[float],
     inside: Inside,
-    waited: float,
+    begun: float,
 ) -> CellFigures:
+    """The figures of a cell; `begun`: seconds that a process's beginning adds to its run."""
     lazy = any(method.every > 1 for method in spec.config.lipschitz)
     iteration = Timing.of(blocks)
     if lazy:  # some iterations do more than others, and all count
@@ -309,7 +331,7 @@ def _figures(
         first_evaluation=trial.evaluations[0] + beside,
         evaluation=Timing.of([seconds + beside for seconds in between]),
         last_evaluation=trial.evaluations[-1] + beside,
-        around=max(0.0, trial.around + waited - beside * len(trial.evaluations)),
+        around=max(0.0, trial.around + begun - beside * len(trial.evaluations)),
         checkpoint=inside.checkpoint,
         batches=inside.batches,
         flops=inside.flops,
