@@ -150,7 +150,7 @@ def _crowded(found: Findings) -> Iterator[str]:
     beside = found.measured.beside
     if found.arrangement.gpus or beside.slots == 1:
         return
-    if beside.training > beside.slots:
+    if beside.training > beside.slots and not _disturbed_by_others(found.measured):
         yield (
             f"{beside.slots} runs at once are slower than one after another: each takes "
             f"{beside.training:.2g} times as long; `--slots {max(1, beside.slots // 2)}`"
@@ -165,7 +165,7 @@ def _crowded(found: Findings) -> Iterator[str]:
 def _disturbed(found: Findings) -> Iterator[str]:
     """What was not the sweep's own."""
     measured = found.measured
-    if measured.load > _BUSY * usable_cores():
+    if _disturbed_by_others(measured):
         yield (
             f"the machine was busy with something else when it was measured (a load of "
             f"{measured.load:.1f} on {usable_cores()} cores): without that it is faster"
@@ -180,3 +180,7 @@ def _disturbed(found: Findings) -> Iterator[str]:
             f"the first run of {name} took {spell(seconds)} longer, for what is computed of the "
             f"real data; that is kept now, and no run waits for it again"
         )
+
+
+def _disturbed_by_others(measured: Measured) -> bool:
+    return measured.load > _BUSY * usable_cores()

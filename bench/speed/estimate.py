@@ -19,6 +19,7 @@ from bench.environment import code_hash, machine
 from bench.files import FileError, read_json
 from bench.limits import usable_cores
 from bench.run_folder import RunFolder
+from bench.spec import RunSpec
 from bench.speed.cells import begun, key_of
 from bench.speed.figures import Timing
 from bench.speed.kept import Kept, read_kept
@@ -27,7 +28,7 @@ from bench.speed.predict import HIGH, LOW, MIDDLE, Choice, predict, schedule
 from bench.store import Planned
 from bench.tracker import spell
 
-_LOOKED_AT = 3  # finished runs of each label
+_LOOKED_AT, _AT_MOST = 3, 100  # finished runs that are read: of each label, and of all
 _LOCAL = "--backend local"
 
 
@@ -95,7 +96,8 @@ def estimate(planned: Sequence[Planned], folder: Path | None = None) -> Estimate
         return None
     finished = _finished(planned, {item.spec.label for item in todo})
     if finished:
-        return _from_runs(todo, finished)
+        specs = {item.spec.label: item.spec for item in planned}
+        return _from_runs(todo, finished, specs)
     return max(
         (found for kept in read_kept(folder) if (found := _from_kept(todo, kept)) is not None),
         key=lambda found: -found.guessed,
@@ -103,7 +105,11 @@ def estimate(planned: Sequence[Planned], folder: Path | None = None) -> Estimate
     )
 
 
-def _from_runs(todo: Sequence[Planned], finished: Mapping[str, list[_Finished]]) -> Estimate:
+def _from_runs(
+    todo: Sequence[Planned],
+    finished: Mapping[str, list[_Finished]],
+    specs: Mapping[str, RunSpec],
+) -> Estimate:
     """From whole runs, which already contain what they cost each other."""
     ran = [run for runs in finished.values() for run in runs]
     threads = Counter(run.threads for run in ran).most_common(1)[0][0]
@@ -112,7 +118,7 @@ def _from_runs(todo: Sequence[Planned], finished: Mapping[str, list[_Finished]])
     per_step = {
         label: Timing.of([run.seconds_per_step for run in runs]) for label, runs in finished.items()
     }
-    costs = {item.spec.label: cost(item.spec) / max(1, item.spec.config.steps) for item in todo}
+    costs = {label: cost(spec) / max(1, spec.config.steps) for label, spec in specs.items()}
     usual = median(per_step[label].middle / costs[label] for label in finished)
     unknown = [item for item in todo if item.spec.label not in per_step]
     for item in unknown:
@@ -171,15 +177,18 @@ class _Finished:
     code: str
 
 
-def _finished(planned: Sequence[Planned], labels: set[str]) -> dict[str, list[_Finished]]:
-    """By label, some of its finished runs whose seconds can be believed."""
+def _finished(planned: Sequence[Planned], wanted: set[str]) -> dict[str, list[_Finished]]:
+    """By label, some of its finished runs whose seconds can be believed; wanted labels first."""
+    done = [item for item in planned if item.state == "done"]
     found: dict[str, list[_Finished]] = {}
     tried: Counter[str] = Counter()
     here = machine()
-    for item in planned:
+    for item in sorted(done, key=lambda item: item.spec.label not in wanted):
         label = item.spec.label
-        if item.state != "done" or label not in labels or tried[label] >= _LOOKED_AT:
+        if tried[label] >= _LOOKED_AT:
             continue
+        if tried.total() >= _AT_MOST:
+            break
         tried[label] += 1
         run = _read(item, here)
         if run is not None:

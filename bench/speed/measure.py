@@ -32,6 +32,7 @@ _BLOCKS = 10  # rows of a measured run, of which the first fifth is its warm-up
 _LONGEST, _SHORTEST = 6.0, 0.5  # seconds of iterations of a cell
 _STEPS = (10, 20_000)
 _PILOT = 3
+_WORTH_TELLING = 2.0  # seconds that a first run takes longer
 TOGETHER = "side by side"  # among problems, beside the keys of cells
 
 Tell = Callable[[str], None]
@@ -163,7 +164,7 @@ class Measuring:
             cell.spec, pilot, trial, blocks, inside, trial.waited - self._early
         )
         longer = pilot.around + pilot.evaluations[0] - trial.around - trial.evaluations[0]
-        if longer > 1:
+        if longer > _WORTH_TELLING:
             self.found.statistics[cell.name] = longer
 
     def _pilot(self, spec: RunSpec) -> Trial:

@@ -46,9 +46,7 @@ def played(work: list[float], slots: int, full: float) -> float:
     return now
 
 
-@given(
-    st.lists(st.floats(0.01, 100), max_size=30), st.integers(1, 8), st.floats(1, 8, width=32)
-)
+@given(st.lists(st.floats(0.01, 100), max_size=30), st.integers(1, 8), st.floats(1, 8, width=32))
 @settings(max_examples=200, deadline=None)
 def test_the_schedule_is_that_of_slots_that_take_the_next_when_free(
     work: list[float], slots: int, full: float
@@ -94,9 +92,7 @@ def test_what_is_kept_takes_no_time_and_what_is_resumed_takes_the_rest() -> None
 
 def only_training() -> CellFigures:
     still = Timing.exactly(0.0)
-    return replace(
-        FIGURES, evaluation=still, first_evaluation=0.0, last_evaluation=0.0, around=0.0
-    )
+    return replace(FIGURES, evaluation=still, first_evaluation=0.0, last_evaluation=0.0, around=0.0)
 
 
 def items(*specs: RunSpec, action: str = "run", step: int = 0) -> list[Planned]:
