@@ -80,9 +80,9 @@ def spell_range(seconds: Timing) -> str:
     middle, first, last = (spell(value) for value in (seconds.middle, seconds.low, seconds.high))
     if first == last:
         return middle
-    unit = last.rpartition(" ")[2]
-    start, _, kind = first.rpartition(" ")
-    return f"{middle} ({start if kind == unit else first} to {last})"
+    start, _, unit = first.partition(" ")
+    alike = " " not in unit and last.partition(" ")[2] == unit
+    return f"{middle} ({start if alike else first} to {last})"
 
 
 def estimate(planned: Sequence[Planned], folder: Path | None = None) -> Estimate | None:

@@ -168,17 +168,19 @@ class Measuring:
             self.found.statistics[cell.name] = longer
 
     def _pilot(self, spec: RunSpec) -> Trial:
-        """A run of three steps, each scored. The first of all is made twice, in a row."""
-        short = shortened(spec, _PILOT, 1, 1)
-        if self._first is not None:
-            return self._train(short)
-        again = shortened(spec, _PILOT, 1, 1, seed=spec.config.seed + 1)
-        alone = self.arrangement.alone()
-        both = self.shop.train([short, again], alone, self.until)
-        self._first, following = both[0], _whole(both[1])
-        if alone.gpus:  # the next run of a GPU finds a process that has loaded everything
-            self._early = max(0.0, self._first.around - following.around)
-        return _whole(self._first)
+        """A run of three steps, each scored.
+
+        The first of all on a GPU is made twice in a row: what follows finds a process that has
+        loaded everything.
+        """
+        specs, alone = [shortened(spec, _PILOT, 1, 1)], self.arrangement.alone()
+        if self._first is None and alone.gpus:
+            specs.append(shortened(spec, _PILOT, 1, 1, seed=spec.config.seed + 1))
+        trials = self.shop.train(specs, alone, self.until)
+        self._first = self._first or trials[0]
+        for following in trials[1:]:
+            self._early = max(0.0, trials[0].around - _whole(following).around)
+        return _whole(trials[0])
 
     def _train(self, spec: RunSpec) -> Trial:
         return _whole(self.shop.train([spec], self.arrangement.alone(), self.until)[0])

@@ -154,6 +154,7 @@ def test_a_range_is_said_only_where_it_reads_otherwise() -> None:
     assert spell_range(Timing(12.0, 11.9, 12.2)) == "12 s"
     assert spell_range(Timing(12.0, 10.0, 15.0)) == "12 s (10 to 15 s)"
     assert spell_range(Timing(100.0, 80.0, 200.0)) == "2 min (80 s to 3 min)"
+    assert spell_range(Timing(20000, 18000, 36000)) == "5 h 33 min (5 h 00 min to 10 h 00 min)"
     assert str(Estimate(Timing(1, 1, 1), 1, "-o", "runs", 0.0)).startswith(
         "estimated 1 s on 1 slot ("
     )
