@@ -1,0 +1,58 @@
+"""What a measurement gives: its values round by round, and what was seen beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.speed.ratios import Spread
+
+
+class Unavailable(Exception):
+    """A figure cannot be had on this machine or from this tree; says why, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the table.
+
+    Attributes:
+        values: of each round, in the unit of its row (times, or a share where the row says %).
+        seconds: by side, of each round; empty where nothing was timed.
+        threads: of each process that was timed.
+        remark: what else was found, in words.
+        sound: whether what must hold beside the number does; a figure that is not sound is missed
+            whatever its value.
+        device: the accelerator, where it was measured on one.
+    """
+
+    values: list[float]
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    threads: int = 1
+    clock: str = "wall"
+    remark: str = ""
+    sound: bool = True
+    device: str = ""
+
+    @property
+    def spread(self) -> Spread:
+        """Of the values."""
+        return Spread.of(self.values)
+
+    def to_plain(self) -> dict[str, Any]:
+        return {
+            "values": [float(f"{value:.6g}") for value in self.values],
+            "seconds": {
+                side: [float(f"{second:.5g}") for second in seconds]
+                for side, seconds in self.seconds.items()
+            },
+            "threads": self.threads,
+            "clock": self.clock,
+            "remark": self.remark,
+            "sound": self.sound,
+            **({"device": self.device} if self.device else {}),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Figure:
+        return cls(**plain)
