@@ -84,7 +84,9 @@ def measured(group: str, kept: Kept, rounds: int, out: Path) -> bool:
     sys.stdout.flush()
     began = time.perf_counter()
     threads = str(threads_of(group))
-    variables = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+    variables = dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figures.json"
         done = subprocess.run(

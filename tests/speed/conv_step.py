@@ -29,9 +29,7 @@ ROUNDS = 7
 
 
 def config_of(precision: str = "float32", width: int = WIDTH) -> TrainConfig:
-    return configured(
-        dataset="cifar10", network={"dcgan": {"width": width}}, precision=precision
-    )
+    return configured(dataset="cifar10", network={"dcgan": {"width": width}}, precision=precision)
 
 
 def clean_loop(
@@ -84,9 +82,7 @@ def conv_step(threads: int, rounds: int = ROUNDS, width: int = WIDTH) -> dict[st
         return Figure(ratios(seconds, slow, fast), pair, threads, remark=remark)
 
     needed = needed_of_a_step(*passes(clean), clean.critic_steps)
-    shares = [
-        needed / best / took for best, took in zip(peak.best, seconds["ours"], strict=True)
-    ]
+    shares = [needed / best / took for best, took in zip(peak.best, seconds["ours"], strict=True)]
     found = {
         "conv_step": figure("clean", "ours"),
         "conv_peak_share": Figure(

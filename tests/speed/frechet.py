@@ -24,7 +24,7 @@ ALLOWED = {5000: 1e-9, 1000: 1e-5}  # relative difference; see `bench.evaluate.f
 
 
 def features(count: int, size: int, seed: int) -> torch.Tensor:
-    """Correlated and not negative, as a network's pooled activations are; float32, (count, size)."""
+    """Correlated and not negative, as pooled activations are; float32, (count, size)."""
     rng = np.random.default_rng(seed)
     mixing = np.random.default_rng(0).standard_normal((size, size)) / np.sqrt(size)
     scales = np.geomspace(1, 0.01, size)

@@ -58,7 +58,9 @@ def measure(group: str, rounds: int = 0) -> dict[str, Any]:
     company = Company()
     try:
         with company:
-            measured = function_of(group)(threads_of(group), **({"rounds": wanted} if wanted else {}))
+            measured = function_of(group)(
+                threads_of(group), **({"rounds": wanted} if wanted else {})
+            )
     except Unavailable as reason:
         return {"unavailable": str(reason)}
     suffix = _SUFFIX if group.endswith(_SUFFIX) else ""

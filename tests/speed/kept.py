@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.speed.figure import Figure
+from tests.speed.required import ROWS
 
 FIGURES = "figures.json"
 
@@ -40,18 +41,18 @@ class Kept:
             self.stamps[name] = {**stamp, "company": measured["company"]}
 
     def save(self, folder: Path) -> None:
-        """Write the figures of this machine, sorted, so that equal figures give equal bytes."""
+        """Write the figures of this machine in their rows' order: equal figures give equal bytes."""
         plain = {
             "machine": self.machine,
             "figures": {
-                name: {**figure.to_plain(), "stamp": self.stamps[name]}
-                for name, figure in self.figures.items()
-                if not figure.device
+                row.name: {**self.figures[row.name].to_plain(), "stamp": self.stamps[row.name]}
+                for row in ROWS
+                if row.name in self.figures and not self.figures[row.name].device
             },
-            "unavailable": self.unavailable,
+            "unavailable": dict(sorted(self.unavailable.items())),
         }
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(plain, indent=1, sort_keys=True)
+        text = json.dumps(plain, indent=1)
         (folder / FIGURES).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
@@ -70,8 +71,9 @@ class Kept:
         return kept
 
     def take_device(self, plain: dict[str, Any]) -> None:
-        """Take up the figures of an accelerator: {"machine": {"device": name, ...}, "figures": {row:
-        {"values": [...], ...}}}.
+        """Take up the figures of an accelerator.
+
+        `plain` is {"machine": {"device": name, ...}, "figures": {row: {"values": [...], ...}}}.
         """
         header = plain["machine"]
         self.devices[header["device"]] = header

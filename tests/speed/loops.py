@@ -61,7 +61,8 @@ class CleanLoop:
         real = self.draw()
         with torch.no_grad():
             fake = self.generator(self._z())
-        loss = self.critic(fake).mean() - self.critic(real).mean()
+        real_scores, fake_scores = self.critic(real), self.critic(fake)
+        loss = fake_scores.mean() - real_scores.mean()
         self.critic_adam.zero_grad()
         (loss + gradient_penalty(self.critic, real, fake, self._mix(real))).backward()
         self.critic_adam.step()
@@ -79,9 +80,7 @@ class CleanLoop:
         return loss.detach()
 
     def _z(self) -> Tensor:
-        return torch.randn(
-            self.batch_size, self.noise_size, generator=self.noise, dtype=self.dtype
-        )
+        return torch.randn(self.batch_size, self.noise_size, generator=self.noise, dtype=self.dtype)
 
     def _mix(self, real: Tensor) -> Tensor:
         drawn = torch.rand(len(real), generator=self.mixing, dtype=self.dtype)
@@ -94,9 +93,7 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, mix: Tensor)
     return PENALTY_WEIGHT * (slopes.flatten(1).norm(2, dim=1) - 1).square().mean()
 
 
-def drawn_from(
-    images: Tensor, batch_size: int, rng: torch.Generator
-) -> Callable[[], Tensor]:
+def drawn_from(images: Tensor, batch_size: int, rng: torch.Generator) -> Callable[[], Tensor]:
     """Batches with replacement from float images that lie in memory."""
     return lambda: images[torch.randint(len(images), (batch_size,), generator=rng)]
 

@@ -32,9 +32,7 @@ def configured(recipe: str = "wgan_gp", **settings: Any) -> TrainConfig:
 def random_images(count: int = 4096, size: int = 32, channels: int = 3) -> Images:
     """Pixels that are noise: what they show costs no time. Shape (count, channels, size, size)."""
     rng = torch.Generator().manual_seed(0)
-    pixels = torch.randint(
-        256, (count, channels, size, size), generator=rng, dtype=torch.uint8
-    )
+    pixels = torch.randint(256, (count, channels, size, size), generator=rng, dtype=torch.uint8)
     return Images("noise", pixels, pixels[:64])
 
 

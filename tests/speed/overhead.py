@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -96,9 +98,7 @@ class WholeRun:
         self.folders = {steps: [item.folder for item in planned]}
 
 
-def measured(
-    threads: int, rounds: int, steps: int, **settings: object
-) -> dict[str, Figure]:
+def measured(threads: int, rounds: int, steps: int, **settings: object) -> dict[str, Figure]:
     """The whole run, and the loop alone, over the bare loop, in CPU time."""
     torch.set_num_threads(threads)
     config = configured(**settings)
@@ -107,18 +107,13 @@ def measured(
     place = Path(tempfile.mkdtemp())
     try:
         whole = WholeRun(place, **settings)
-        for side in (bare, loop):
-            side.run(50)  # warm: allocator, optimizer state
+        bare.run(50)  # warm: allocator, optimizer state
+        loop.run(50)
         whole.prepare(1)
-        whole.run(1)  # warm: the real statistics on disk
-        seconds: dict[str, list[float]] = {"whole": [], "loop": [], "bare": []}
-        for turn in range(rounds):
-            whole.prepare(steps)
-            sides = {"whole": whole.run, "loop": loop.run, "bare": bare.run}
-            order = list(sides) if turn % 2 == 0 else list(reversed(sides))
-            once = interleaved({name: lambda n=name: sides[n](steps) for name in order}, 1, "cpu")
-            for name, (second,) in once.items():
-                seconds[name].append(second)
+        whole.run(1)  # warm: whatever is loaded at the first run
+        sides: dict[str, Any] = {"whole": whole, "loop": loop, "bare": bare}
+        works = {name: partial(side.run, steps) for name, side in sides.items()}
+        seconds = interleaved(works, rounds, "cpu", before=partial(whole.prepare, steps))
     finally:
         shutil.rmtree(place)
     return {
@@ -139,5 +134,7 @@ def harness_conv(threads: int, rounds: int = ROUNDS) -> dict[str, Figure]:
 
 
 def harness_toy(threads: int, rounds: int = ROUNDS) -> dict[str, Figure]:
-    found = measured(threads, rounds, 600, dataset="ring8", network={"mlp": {"width": 128}}, noise_size=2)
+    found = measured(
+        threads, rounds, 600, dataset="ring8", network={"mlp": {"width": 128}}, noise_size=2
+    )
     return {"harness_toy": found["whole"], "loop_toy": found["loop"]}

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -106,7 +107,7 @@ def packs(threads: int, rounds: int = ROUNDS, count: int = SEEDS) -> dict[str, F
         for side in sides.values():
             side.run(3)
         seconds = interleaved(
-            {name: lambda side=side: side.run(steps) for name, side in sides.items()}, rounds
+            {name: partial(side.run, steps) for name, side in sides.items()}, rounds
         )
         remark = f"{steps} steps of {count} seeds a round"
         found[f"pack_{width}"] = Figure(
@@ -162,7 +163,7 @@ def pack_workers(threads: int, rounds: int = ROUNDS) -> dict[str, Figure]:
         crews = {"two workers": Crew("plain", width, None), "two packs": Crew("packed", width, 1)}
         try:
             works: dict[str, Callable[[], None]] = {
-                name: lambda crew=crew: crew.run(STEPS[width]) for name, crew in crews.items()
+                name: partial(crew.run, STEPS[width]) for name, crew in crews.items()
             }
             for work in works.values():
                 work()

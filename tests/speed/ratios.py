@@ -50,17 +50,20 @@ def interleaved(
     sides: Mapping[str, Callable[[], object]],
     rounds: int,
     clock: str = "wall",
+    *,
+    before: Callable[[], object] = lambda: None,
     now: Callable[[], float] | None = None,
 ) -> dict[str, list[float]]:
     """Seconds of each side in each round.
 
     Every other round runs the sides in the opposite order, so that none always comes first. What
-    needs warming must be warm.
+    needs warming must be warm. `before` is called before each round, and its time counts for none.
     """
     now = now or CLOCKS[clock]
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(rounds):
         order = list(sides) if turn % 2 == 0 else list(reversed(sides))
+        before()
         for name in order:
             started = now()
             sides[name]()

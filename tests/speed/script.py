@@ -123,6 +123,7 @@ class Training:
             for layer in self.critic:
                 if isinstance(layer, nn.Linear | nn.Conv2d):
                     spectral_norm(layer)
+        self.cross_entropy = recipe in ("gan", "sngan")
         self.critic_steps = 1 if recipe == "gan" else 5
         self.optimizers = [self._optimizer(net) for net in (self.critic, self.generator)]
 
@@ -146,7 +147,7 @@ class Training:
         with torch.no_grad():
             fake = self.generator(torch.randn(BATCH_SIZE, NOISE_SIZE))
         real_scores, fake_scores = self.critic(real), self.critic(fake)
-        if self.recipe in ("gan", "sngan"):
+        if self.cross_entropy:
             loss = F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean()
         else:
             loss = fake_scores.mean() - real_scores.mean()
@@ -167,10 +168,7 @@ class Training:
         for parameter in self.critic.parameters():
             parameter.requires_grad_(False)
         scores = self.critic(self.generator(torch.randn(BATCH_SIZE, NOISE_SIZE)))
-        if self.recipe in ("gan", "sngan"):
-            loss = F.softplus(-scores).mean()
-        else:
-            loss = -scores.mean()
+        loss = F.softplus(-scores).mean() if self.cross_entropy else -scores.mean()
         self.optimizers[1].zero_grad()
         loss.backward()
         self.optimizers[1].step()

@@ -49,7 +49,9 @@ def called(words: list[str], folder: Path) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout[-2000:]}")
+        raise RuntimeError(
+            f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout[-2000:]}"
+        )
 
 
 def digits_sweep(

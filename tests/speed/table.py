@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.speed.figure import Figure
 from tests.speed.kept import Kept
+from tests.speed.machine import PACKAGES
 from tests.speed.reasons import REASONS
 from tests.speed.required import BESIDE, REQUIRED, Row
 
@@ -42,7 +43,7 @@ def readme(kept: Kept) -> str:
     parts = [
         "# Speed",
         "",
-        "Made by `make bench`, which measures every figure anew and writes this folder. Every ratio "
+        "Made by `make bench`, which measures every figure anew and writes this folder. Each ratio "
         "comes from one run of both sides in turn (A B A B ...), one ratio a round, on the same "
         "networks and the same data in memory. *Measured* is the median over rounds, *spread* the "
         "least and the most. More than 1 means that ours is faster, unless a row says per cent.",
@@ -80,7 +81,7 @@ def _header(kept: Kept) -> list[str]:
     machine = kept.machine
     lines = []
     if machine:
-        versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+        versions = ", ".join(f"{name} {machine['versions'][name]}" for name in PACKAGES)
         lines = [
             f"- Machine: {machine['cpu']}, {machine['cores']} cores, "
             f"{machine['memory_gib']} GiB of memory, {machine['system']}",
@@ -106,7 +107,8 @@ def _company(kept: Kept) -> str:
     said = f"Other processes and the hypervisor took at most {100 * most:.0f} % of the cores' time"
     if not busy:
         return f"{said}: the machine was quiet."
-    return f"{said}: **the machine was busy** during {', '.join(f'`{name}`' for name in sorted(busy))}."
+    named = ", ".join(f"`{name}`" for name in sorted(busy))
+    return f"{said}: **the machine was busy** during {named}."
 
 
 def _table(rows: Sequence[Row], kept: Kept) -> str:
@@ -120,7 +122,9 @@ def _line(row: Row, figure: Figure | None) -> str:
         cells = [row.work, row.against, row.required, "", "", "", "", shown]
     else:
         spread = figure.spread
-        around = "" if spread.trials == 1 else f"{row.shown(spread.low)} to {row.shown(spread.high)}"
+        around = (
+            "" if spread.trials == 1 else f"{row.shown(spread.low)} to {row.shown(spread.high)}"
+        )
         where = figure.device or str(figure.threads)
         cells = [row.work, row.against, row.required, row.shown(spread.median), around]
         cells += [str(spread.trials), where, shown]
