@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch_fidelity.metric_fid import (
+
+from bench.evaluate.frechet import frechet_distance, root_of
+from tests.speed.figure import Figure
+from tests.speed.ratios import interleaved, ratios
+from wgan.data.torchvision_operators import declare_missing_operators
+
+declare_missing_operators()
+
+from torch_fidelity.metric_fid import (  # noqa: E402
     KEY_METRIC_FID,
     fid_features_to_statistics,
     fid_statistics_to_metric,
 )
-
-from tests.speed.figure import Figure, Unavailable
-from tests.speed.ratios import interleaved, ratios
 
 SIZE, REALS = 2048, 10_000
 COUNTS = (5000, 1000)
@@ -36,10 +41,6 @@ def frechet(
     threads: int, rounds: int = ROUNDS, size: int = SIZE, counts: tuple[int, ...] = COUNTS
 ) -> dict[str, Figure]:
     """For each number of fakes how many times as long torch-fidelity takes."""
-    try:
-        from bench.evaluate.frechet import frechet_distance, root_of
-    except ImportError:
-        raise Unavailable("not built in this tree: there is no bench.evaluate.frechet") from None
     torch.set_num_threads(threads)
     real = fid_features_to_statistics(features(REALS, size, 1))
     root = root_of(real["sigma"])

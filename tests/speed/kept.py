@@ -41,7 +41,7 @@ class Kept:
             self.stamps[name] = {**stamp, "company": measured["company"]}
 
     def save(self, folder: Path) -> None:
-        """Write the figures of this machine in their rows' order: equal figures give equal bytes."""
+        """Write this machine's figures in their rows' order: equal figures give equal bytes."""
         plain = {
             "machine": self.machine,
             "figures": {

@@ -11,21 +11,29 @@ from tests.speed.ours import BATCH_SIZE, NOISE_SIZE, Ours, configured, random_im
 from tests.speed.ratios import interleaved, ratios
 from wgan.data import as_float
 
-SHAPE, WIDTH, DEPTH = (3, 32, 32), 512, 3
-ROUNDS, STEPS = 9, 10
+SHAPE, DEPTH = (3, 32, 32), 3
+USUAL, WIDE = 128, 512  # the network `mlp` as it comes, and the width of the penalty's own paper
+ROUNDS, STEPS = 7, {USUAL: 10, WIDE: 5}  # steps of each side in a round
 
 
 def mlp_step(threads: int, rounds: int = ROUNDS) -> dict[str, Figure]:
-    """Against the tutorial's loop, and for comparison against the clean one."""
+    """At the usual width and at a larger one."""
     torch.set_num_threads(threads)
+    found = measured(threads, rounds, USUAL)
+    wide = measured(threads, rounds, WIDE)
+    return {**found, **{f"{name}_{WIDE}": figure for name, figure in wide.items()}}
+
+
+def measured(threads: int, rounds: int, width: int) -> dict[str, Figure]:
+    """Against the tutorial's loop, and for comparison against the clean one."""
     data = random_images()
-    config = configured(dataset="cifar10", network={"mlp": {"width": WIDTH, "depth": DEPTH}})
+    config = configured(dataset="cifar10", network={"mlp": {"width": width, "depth": DEPTH}})
     ours = Ours(config, data)
     rivals = {}
     for kind in (TutorialLoop, CleanLoop):
         draws, noise, mixing = (torch.Generator().manual_seed(seed) for seed in range(3))
-        generator = mlp_generator(SHAPE, WIDTH, DEPTH, NOISE_SIZE)
-        critic = mlp_critic(SHAPE, WIDTH, DEPTH)
+        generator = mlp_generator(SHAPE, width, DEPTH, NOISE_SIZE)
+        critic = mlp_critic(SHAPE, width, DEPTH)
         copy_weights(ours.state.generator, generator)
         copy_weights(ours.state.critic, critic)
         draw = (
@@ -36,10 +44,11 @@ def mlp_step(threads: int, rounds: int = ROUNDS) -> dict[str, Figure]:
         rivals[kind] = kind(
             generator, critic, draw, noise, mixing, batch_size=BATCH_SIZE, noise_size=NOISE_SIZE
         )
+    steps = STEPS[width]
     sides = {
-        "tutorial": lambda: rivals[TutorialLoop].run(STEPS),
-        "clean": lambda: rivals[CleanLoop].run(STEPS),
-        "ours": lambda: ours.run(STEPS),
+        "tutorial": lambda: rivals[TutorialLoop].run(steps),
+        "clean": lambda: rivals[CleanLoop].run(steps),
+        "ours": lambda: ours.run(steps),
     }
     for side in sides.values():
         side()
@@ -49,7 +58,7 @@ def mlp_step(threads: int, rounds: int = ROUNDS) -> dict[str, Figure]:
             ratios(seconds, rival, "ours"),
             {side: seconds[side] for side in (rival, "ours")},
             threads,
-            remark=f"critic and generator of {DEPTH} hidden layers of {WIDTH}",
+            remark=f"critic and generator of {DEPTH} hidden layers of {width}",
         )
         for name, rival in (("mlp_step_tutorial", "tutorial"), ("mlp_step_clean", "clean"))
     }

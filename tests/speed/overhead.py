@@ -1,8 +1,9 @@
 """What the harness costs over a bare loop of the same networks, updates and optimizers.
 
-The bare loop holds our own networks and fused optimizers, so that nothing but the harness differs:
-the streams, the checks, the window of figures, rows, lease, heartbeat, checkpoint, and of the
-evaluations the least there can be (100 samples at step 0 and at the end).
+The bare loop holds our own networks, differentiated twice as ours are, and fused optimizers, so that
+nothing but the harness differs: the streams, the checks, the window of figures, rows, lease,
+heartbeat, checkpoint, and of the evaluations the least there can be (100 samples at step 0 and at
+the end).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests.speed.ours import Ours, configured
 from tests.speed.ratios import interleaved, ratios
 from wgan.config import TrainConfig
 from wgan.data import Data, as_float
+from wgan.piecewise import differentiated_twice
 from wgan.train import TrainState, new_state
 
 ROUNDS = 7
@@ -47,7 +49,9 @@ class Bare:
                 loss = critic(fake).mean() - critic(x).mean()
                 u = torch.rand(size, *[1] * (x.dim() - 1), generator=self.mixing)
                 between = (u * x + (1 - u) * fake).requires_grad_()
-                (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+                with differentiated_twice():
+                    scores = critic(between)
+                (slope,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
                 penalty = PENALTY_WEIGHT * (slope.flatten(1).norm(dim=1) - 1).square().mean()
                 state.critic_optimizer.zero_grad(set_to_none=True)
                 (loss + penalty).backward()

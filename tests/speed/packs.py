@@ -15,12 +15,13 @@ from pathlib import Path
 
 import torch
 
-from tests.speed.figure import Figure, Unavailable
+from tests.speed.figure import Figure
 from tests.speed.loops import CleanLoop
 from tests.speed.networks import copy_weights, mlp_critic, mlp_generator
 from tests.speed.ours import BATCH_SIZE, configured
 from tests.speed.ratios import interleaved, ratios
 from wgan.config import TrainConfig
+from wgan.packed import train_packed
 from wgan.train import TrainState, new_state
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,10 +74,6 @@ class Packed:
     """The same as one stacked model, by `train_packed`."""
 
     def __init__(self, width: int, count: int) -> None:
-        try:
-            from wgan.packed import train_packed
-        except ImportError:
-            raise Unavailable("not built in this tree: there is no wgan.packed") from None
         configs = configs_of(width, count)
         data = configs[0].dataset.load()
         self.states = [new_state(config, data) for config in configs]
@@ -159,7 +156,6 @@ def pack_workers(threads: int, rounds: int = ROUNDS) -> dict[str, Figure]:
     del threads  # each side has its own
     found = {}
     for width in WIDTHS:
-        Packed(width, 2)  # says at once where there are no packs
         crews = {"two workers": Crew("plain", width, None), "two packs": Crew("packed", width, 1)}
         try:
             works: dict[str, Callable[[], None]] = {

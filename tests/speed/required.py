@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from tests.speed.ratios import Spread
 
 _CONV = "WGAN-GP step, conv critic 128-256-512 at 32x32, batch 64, 5:1"
-_MLP = "WGAN-GP step, MLP on 32x32, batch 64, 5:1"
+_MLP = "WGAN-GP step, MLP of width 128 on 32x32, batch 64, 5:1"
+_MLP_WIDE = _MLP.replace("128", "512")
 _TOY = "16 runs of a toy MLP of width"
 
 
@@ -178,6 +179,8 @@ BESIDE = (
         threads=1,
     ),
     Row("mlp_step_clean", "mlp_step", _MLP, "a clean stock-PyTorch loop"),
+    Row("mlp_step_tutorial_512", "mlp_step", _MLP_WIDE, "the common tutorial loop"),
+    Row("mlp_step_clean_512", "mlp_step", _MLP_WIDE, "a clean stock-PyTorch loop"),
     Row(
         "mlp_step_tutorial_1_thread",
         "mlp_step_1_thread",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.speed import chart, table
 from tests.speed.figure import Figure, Unavailable
 from tests.speed.groups import GROUPS, measure, threads_of
 from tests.speed.kept import Kept
+from tests.speed.machine import ROOT
 from tests.speed.ratios import Spread
 from tests.speed.required import BESIDE, REQUIRED, ROWS
 
@@ -163,6 +166,13 @@ def test_rows_have_names_of_their_own_and_groups_that_are_measured():
     assert [threads_of(group) for group in GROUPS] != []
     assert all(row.bound is not None for row in REQUIRED)
     assert all(row.bound is None for row in BESIDE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_measures_a_group_loads_in_a_process_of_its_own(group):
+    code = f"from tests.speed.groups import function_of; function_of({group!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_what_cannot_be_measured_says_why(monkeypatch):
