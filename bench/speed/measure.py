@@ -177,7 +177,9 @@ class Measuring:
         if self._first is None and alone.gpus:
             specs.append(shortened(spec, _PILOT, 1, 1, seed=spec.config.seed + 1))
         trials = self.shop.train(specs, alone, self.until)
-        self._first = self._first or trials[0]
+        if self._first is None:
+            self._first = trials[0]
+            self.until += trials[0].waited  # to load what processes share is no measuring
         for following in trials[1:]:
             self._early = max(0.0, trials[0].around - _whole(following).around)
         return _whole(trials[0])

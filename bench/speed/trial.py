@@ -138,7 +138,8 @@ class Workshop:
         """What each of these runs took, trained together; their ids must differ.
 
         Args:
-            until: on the clock `time.monotonic`; the inline backend sees it at pauses only.
+            until: on the clock `time.monotonic`, and later by what the first of them waited for
+                its process; the inline backend sees it at pauses only.
 
         Raises:
             OutOfTime: they took longer.
@@ -188,8 +189,10 @@ class _Clock:
             raise OutOfTime
 
     def running(self, run_id: str) -> None:
-        """A run has begun."""
+        """A run has begun; what the first waited for its process does not count."""
         self.began[run_id] = time.monotonic()
+        if len(self.began) == 1:
+            self.until += self.began[run_id] - self.started
 
     def elsewhere(self, run_id: str) -> None:
         """Nobody else knows of these runs."""

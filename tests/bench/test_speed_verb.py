@@ -214,20 +214,18 @@ def environment(here: Path) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["local", "inline"])
 def test_ctrl_c_ends_it_at_once_and_leaves_nothing(here: Path, backend: str) -> None:
-    process = subprocess.Popen(
-        [*COMMAND, "speed", "tiny.yaml", "--backend", backend, "--plain"],
-        env=environment(here),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("measuring wgan_gp"):
-            break
-    time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
-    assert process.wait(30) == 130
+    words = [*COMMAND, "speed", "tiny.yaml", "--backend", backend, "--plain"]
+    with subprocess.Popen(
+        words, env=environment(here), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("measuring wgan_gp"):
+                break
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(60) == 130
     assert rest.endswith("stopped\n")
     assert [path.name for path in (here / "results").iterdir()] in ([], [".cache"])
 
@@ -261,3 +259,27 @@ def factor(here: Path, number: int) -> float:
     real = float(match[1].replace(",", ""))
     sys.stdout.write(f"\npredicted {predicted:.1f} s, took {real:.0f} s\n")
     return predicted / real
+
+
+@pytest.mark.gpu
+def test_a_gpu_is_measured_and_its_runs_predicted(here: Path) -> None:
+    """Digits, so that both networks convolve; two runs at once, and four as the alternative."""
+    (here / "tiny.yaml").write_text(
+        TINY.replace(
+            "dataset: ring8, network: {mlp: {width: 8}}", "dataset: digits, network: dcgan"
+        )
+        .replace("steps: 40", "steps: 400")
+        .replace("every: 20, samples: 32", "every: 100, samples: 200")
+    )
+    words = [*COMMAND, "speed", "tiny.yaml", "--gpus", "all", "--per-gpu", "2", "--json"]
+    done = subprocess.run(words, env=environment(here), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["machine"]["gpu"]
+    assert found["arrangement"]["slots"] == 2 * len(found["arrangement"]["gpus"])
+    assert found["side_by_side"]["training"] >= 1
+    for cell in found["cells"]:
+        assert cell["problem"] is None
+        assert 0 < cell["share_of_peak"] < 1
+        assert 0 < cell["iteration"]["middle"] < 1
+    assert 0 < found["prediction"]["seconds"] < 600
