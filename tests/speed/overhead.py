@@ -1,6 +1,6 @@
 """What the harness costs over a bare loop of the same networks, updates and optimizers.
 
-The bare loop holds our own networks, differentiated twice as ours are, and fused optimizers, so that
+The bare loop holds our networks, differentiated twice as they are, and fused optimizers, so that
 nothing but the harness differs: the streams, the checks, the window of figures, rows, lease,
 heartbeat, checkpoint, and of the evaluations the least there can be (100 samples at step 0 and at
 the end).
