@@ -35,6 +35,13 @@ def asked(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("groups", nargs="*", choices=[*GROUPS, TABLE, []], metavar="GROUP")
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "speed")
     parser.add_argument("--rounds", type=int, default=0, help="of each group; 0: its own number")
+    parser.add_argument(
+        "--gpu",
+        type=Path,
+        action="append",
+        default=[],
+        help="figures made on a GPU, to be taken up",
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a row is missed")
     return parser.parse_args(words)
 
@@ -42,8 +49,10 @@ def asked(words: list[str] | None = None) -> argparse.Namespace:
 def main(words: list[str] | None = None) -> int:
     """The exit code."""
     told = asked(words)
-    groups = told.groups or list(GROUPS)
+    groups = told.groups or ([TABLE] if told.gpu else list(GROUPS))
     kept, here = Kept.load(told.out), machine()
+    for path in told.gpu:
+        kept.take_device(json.loads(path.read_text(encoding="utf-8")))
     if groups != [TABLE]:
         if not told.groups:
             kept = forget_figures(kept)
@@ -128,6 +137,7 @@ def tell(group: str, kept: Kept) -> None:
 def write(kept: Kept, folder: Path) -> None:
     """All files of the report."""
     kept.save(folder)
+    kept.save_devices(folder)
     (folder / "README.md").write_text(readme(kept), encoding="utf-8")
     (folder / "figures.csv").write_text(values_csv(kept), encoding="utf-8")
     chart.write(kept, folder)

@@ -24,6 +24,8 @@ class Figure:
         sound: whether what must hold beside the number does; a figure that is not sound is missed
             whatever its value.
         device: the accelerator, where it was measured on one.
+
+    Numbers are kept to 6 digits, so that what is judged is what is written.
     """
 
     values: list[float]
@@ -34,6 +36,11 @@ class Figure:
     sound: bool = True
     device: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", _rounded(self.values))
+        seconds = {side: _rounded(values) for side, values in self.seconds.items()}
+        object.__setattr__(self, "seconds", seconds)
+
     @property
     def spread(self) -> Spread:
         """Of the values."""
@@ -41,11 +48,8 @@ class Figure:
 
     def to_plain(self) -> dict[str, Any]:
         return {
-            "values": [float(f"{value:.6g}") for value in self.values],
-            "seconds": {
-                side: [float(f"{second:.5g}") for second in seconds]
-                for side, seconds in self.seconds.items()
-            },
+            "values": self.values,
+            "seconds": self.seconds,
             "threads": self.threads,
             "clock": self.clock,
             "remark": self.remark,
@@ -56,3 +60,7 @@ class Figure:
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Figure:
         return cls(**plain)
+
+
+def _rounded(values: list[float]) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]

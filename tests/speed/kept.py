@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,34 @@ class Kept:
     def take_device(self, plain: dict[str, Any]) -> None:
         """Take up the figures of an accelerator.
 
-        `plain` is {"machine": {"device": name, ...}, "figures": {row: {"values": [...], ...}}}.
+        `plain` is {"machine": {"device": name, ...}, "figures": {row: {"values": [...], ...}}}, the
+        values one for each round.
+
+        Raises:
+            ValueError: no device, or a figure that is no row of a GPU's.
         """
-        header = plain["machine"]
+        header, known = plain["machine"], {row.name for row in ROWS if row.on_a_gpu}
+        if not header.get("device"):
+            raise ValueError("a file of GPU figures must name its machine's device")
+        unknown = sorted(set(plain["figures"]) - known)
+        if unknown:
+            raise ValueError(
+                f"{', '.join(unknown)}: no such GPU rows; there are {', '.join(sorted(known))}"
+            )
         self.devices[header["device"]] = header
         for name, figure in plain["figures"].items():
             self.figures[name] = Figure.from_plain({**figure, "device": header["device"]})
             self.stamps[name] = {}
+
+    def save_devices(self, folder: Path) -> None:
+        """A file for each accelerator, named after it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for device, header in self.devices.items():
+            figures = {
+                name: {key: value for key, value in figure.to_plain().items() if key != "device"}
+                for name, figure in self.figures.items()
+                if figure.device == device
+            }
+            name = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+            text = json.dumps({"machine": header, "figures": figures}, indent=1)
+            (folder / f"gpu-{name}.json").write_text(text + "\n", encoding="utf-8")

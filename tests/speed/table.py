@@ -69,6 +69,7 @@ def readme(kept: Kept) -> str:
         "    make bench ONLY=frechet     # one group: "
         + ", ".join(dict.fromkeys(row.group for row in REQUIRED if not row.on_a_gpu)),
         "    make bench ONLY=table       # this page from the figures that are kept",
+        "    make bench ONLY='--gpu FILE'  # take up what tests/speed/gpu_*.py wrote on a GPU",
         "",
         "The rivals are in `tests/speed/loops.py` and `tests/speed/script.py`; "
         "`tests/speed/test_rivals.py` proves that the loops train what we train. Raw figures: "
@@ -187,5 +188,5 @@ def values_csv(kept: Kept) -> str:
             writer.writerow([row.name, turn, f"{value:.6g}", row.unit, *beside])
         for side, seconds in figure.seconds.items():
             for turn, second in enumerate(seconds):
-                writer.writerow([row.name, turn, f"{second:.5g}", f"seconds: {side}", *beside])
+                writer.writerow([row.name, turn, f"{second:.6g}", f"seconds: {side}", *beside])
     return text.getvalue()

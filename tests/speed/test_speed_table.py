@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -138,18 +139,37 @@ def test_every_value_of_every_round_is_in_the_csv():
     assert {row["row"] for row in rows} == {row.name for row in ROWS}
 
 
-def test_an_accelerator_s_figures_lie_in_their_own_file_and_join_the_table(tmp_path):
+def gpu_file(path: Path, **figures: list[float]) -> Path:
     plain = {
         "machine": {"device": "NVIDIA H100", "torch": "2.11"},
-        "figures": {"gpu_pack": {"values": [16.0, 17.0, 18.0]}},
+        "figures": {name: {"values": values} for name, values in figures.items()},
     }
-    (tmp_path / "gpu-nvidia-h100.json").write_text(json.dumps(plain))
-    kept = Kept.load(tmp_path)
+    path.write_text(json.dumps(plain))
+    return path
+
+
+def test_an_accelerator_s_figures_lie_in_their_own_file_and_join_the_table(tmp_path):
+    made, out = gpu_file(tmp_path / "made.json", gpu_pack=[16.0, 17.0, 18.0]), tmp_path / "out"
+    kept_of(gpu_pack=None).save(out)
+    assert command.main(["--gpu", str(made), "--out", str(out)]) == 0
+    assert (out / "gpu-nvidia-h100.json").is_file()
+    assert "gpu_pack" not in (out / "figures.json").read_text()
+    kept = Kept.load(out)
     assert "| 17.0 | 16.0 to 18.0 | 3 | NVIDIA H100 | reached |" in line_of(kept, "gpu_pack")
     assert "GPU rows: NVIDIA H100 (torch 2.11)" in table.readme(kept)
-    kept.save(tmp_path)
-    assert "gpu_pack" not in (tmp_path / "figures.json").read_text()
+    # They stay where everything else is measured anew, and a second file joins the first.
     assert list(command.forget_figures(kept).figures) == ["gpu_pack"]
+    other = gpu_file(tmp_path / "other.json", gpu_graph_tf32=[1.0])
+    assert command.main(["--gpu", str(other), "--out", str(out)]) == 0
+    assert {"gpu_pack", "gpu_graph_tf32"} <= set(Kept.load(out).figures)
+    assert "gpu_graph_tf32" in [row.name for row in table.unreached(Kept.load(out))]
+
+
+def test_gpu_figures_under_other_names_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no such GPU rows; there are gpu_graph_bf16"):
+        Kept().take_device(json.loads(gpu_file(tmp_path / "a.json", conv_step=[9.0]).read_text()))
+    with pytest.raises(ValueError, match="must name"):
+        Kept().take_device({"machine": {}, "figures": {}})
 
 
 def test_the_chart_measures_by_what_is_required():
