@@ -9,6 +9,7 @@ tested by the contract tests.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -83,3 +84,19 @@ class LipschitzMethod(Component, family="lipschitz"):
 
     def after_step(self, critic: nn.Module) -> None:
         """Projection and state, after the optimizer's step."""
+
+    def packed_penalty(
+        self, critic: nn.Module, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]
+    ) -> Tensor | None:
+        """The penalties of k critics that are trained as one, shape (k,), or None.
+
+        Args:
+            critic: maps (k, N, ...) to scores (k, N); row i depends on critic i alone.
+            real, fake: (k, N, ...), neither requiring grad.
+            rngs: each training's own stream, to be drawn from as `penalty` does.
+        """
+        return None
+
+    def packed_after_step(self, critic: nn.Module) -> None:
+        """What `after_step` does, on stacked parameters, shape (k, ...)."""
+        self.after_step(critic)
