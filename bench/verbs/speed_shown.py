@@ -15,7 +15,6 @@ from bench.speed.advice import Findings
 from bench.speed.cells import Cell
 from bench.speed.estimate import spell_range
 from bench.speed.figures import Timing
-from bench.speed.measure import TOGETHER
 from bench.speed.predict import Prediction, run_parts
 from bench.tracker import spell
 from bench.verbs.launch import Launch
@@ -122,9 +121,10 @@ def _unmeasured(found: Findings) -> Iterator[str]:
     for (why, like), names in reasons.items():
         first = "; ".join(names[:3]) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")
         yield f"~ {first}: estimated from {like}, by updates, images and samples ({why})"
-    problem = found.measured.problems.get(TOGETHER)
-    if problem is not None:
-        yield f"how much runs slow each other down could not be measured: {problem}"
+    keys = {cell.key for cell in found.cells}
+    for what, why in found.measured.problems.items():
+        if what not in keys:
+            yield f"not measured, and taken for no gain and no loss: {what} ({why})"
 
 
 def _prediction_lines(answer: Answer) -> Iterator[str]:

@@ -24,6 +24,7 @@ from bench.store import Planned
 
 INSIDE = Inside(6e6, 1e6, 0.9, 1e-4, 0.02, 0.05)
 STEP = {"gan": 0.001, "wgan": 0.004, "wgan_gp": 0.01}
+ONCE_AND_EACH = (0.7, 0.3)  # what a model of n takes of the time of one: the sum, n times the last
 EVALUATION, AROUND, SERVER, WAITED = 0.1, 0.3, 2.0, 0.01
 
 
@@ -45,6 +46,8 @@ class KnownShop:
         if any(map(self.out_of_time, specs)):
             raise OutOfTime
         self.trained.append(list(specs))
+        if arrangement.packed and len(specs) > 1:
+            return self.pack(specs)
         busy = min(arrangement.slots, len(specs))
         factor = (self.slower if busy > 1 else 1.0) / arrangement.threads**0.5
         gpu = 5.0 * bool(arrangement.gpus)
@@ -52,6 +55,24 @@ class KnownShop:
             self.trial(spec, factor, SERVER * (len(self.trained) == 1), gpu * (number == 0))
             for number, spec in enumerate(specs)
         ]
+
+    def pack(self, specs: Sequence[RunSpec]) -> list[Trial]:
+        """All in one process, whose rows share the time of the model evenly."""
+        count = len(specs)
+        share = ONCE_AND_EACH[0] / count + ONCE_AND_EACH[1]
+        trials = [self.trial(spec, 1.0, 0.0, 0.0) for spec in specs]
+        trials = [
+            replace(
+                trial,
+                training=trial.training * share,
+                blocks=tuple(block * share for block in trial.blocks),
+            )
+            for trial in trials
+        ]
+        spent = sum(trial.training + sum(trial.evaluations) for trial in trials)
+        pictures = INSIDE.beside * sum(len(trial.evaluations) for trial in trials)
+        wall = spent + pictures + AROUND + 0.1 * (count - 1)
+        return [replace(trial, seconds=wall) for trial in trials]
 
     def trial(self, spec: RunSpec, factor: float, server: float, early: float) -> Trial:
         step = STEP[str(spec.recipe)] * factor
@@ -161,6 +182,31 @@ def test_what_a_gpu_s_process_loads_is_counted_once() -> None:
     assert found.server == pytest.approx(SERVER + 5.0)
     pictures = found.cells[cells[0].key].around - AROUND - WAITED
     assert -4 * INSIDE.beside - 1e-9 <= pictures <= 0
+
+
+def test_what_runs_take_as_one_model_is_found() -> None:
+    """Of four in one: 0.7 + 4 * 0.3 times the time of one, and 0.3 s more around."""
+    shop, cells = KnownShop(), cells_of("gan", "wgan")
+    key = cells[1].key
+    measuring = Measuring(cast(Workshop, shop), Arrangement("local", 1), 60.0, lambda text: None)
+    found = measuring.go(cells, {key: 4})
+    figures = found.cells[key]
+    step = STEP[str(cells[1].spec.recipe)]
+    assert figures.pack == 4
+    assert figures.packed.middle == pytest.approx(step * 1.9)
+    assert figures.packed_around == pytest.approx(AROUND + WAITED + 0.3)
+    assert found.cells[cells[0].key].pack == 1
+    as_one = next(specs for specs in shop.trained if len(specs) == 4)
+    assert len({spec.config.seed for spec in as_one}) == 4
+
+
+def test_runs_that_fail_as_one_model_keep_their_figures_alone() -> None:
+    shop, cells = KnownShop(), cells_of("gan")
+    shop.out_of_time = lambda spec: spec.config.seed == 3
+    measuring = Measuring(cast(Workshop, shop), Arrangement("local", 1), 60.0, lambda text: None)
+    found = measuring.go(cells, {cells[0].key: 4})
+    assert found.cells[cells[0].key].pack == 1
+    assert found.problems == {"4 runs as one of gan": "there was no time left for it"}
 
 
 def test_a_cell_that_fails_is_named_and_the_others_are_measured() -> None:
