@@ -113,8 +113,8 @@ def _convolution(
 
 def _noise(shape: Sequence[int], device: str, dtype: torch.dtype) -> Tensor:
     """Numbers of usual size: denormal ones, or zeros, can take another time."""
-    rng = torch.Generator().manual_seed(0)
-    return torch.randn(tuple(shape), generator=rng).to(device, dtype)
+    rng = torch.Generator(device).manual_seed(0)
+    return torch.randn(tuple(shape), generator=rng, device=device).to(dtype)
 
 
 @contextlib.contextmanager

@@ -77,7 +77,7 @@ def _arrangement(launch: Launch) -> tuple[Arrangement, tuple[Cluster, str] | Non
     """
     if launch.backend == "slurm":
         cluster, name = load_cluster(launch.cluster)
-        gpus = choose_gpus(ALL)[: cluster.gpus] if cluster.gpus else ()
+        gpus = _like_a_node(cluster, name)
         side_by_side = min(cluster.side_by_side, max(1, usable_cores() // cluster.threads))
         per_gpu = -(-side_by_side // len(gpus)) if gpus else 1
         arrangement = Arrangement("local", side_by_side, cluster.threads, gpus, per_gpu)
@@ -94,6 +94,22 @@ def _arrangement(launch: Launch) -> tuple[Arrangement, tuple[Cluster, str] | Non
         launch.backend, backend.slots, launch.threads, gpus, launch.per_gpu or 1
     )
     return arrangement, None
+
+
+def _like_a_node(cluster: Cluster, name: str) -> tuple[str, ...]:
+    """As many GPUs of this machine as a job would have, or what there is.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        return choose_gpus(ALL)[: cluster.gpus] if cluster.gpus else ()
+    except ConfigError as error:
+        raise ConfigError(
+            ("cluster",),
+            f"{name} asks for GPUs, and this machine has none to measure ({error.problem}); call "
+            "speed on a node that has one",
+        ) from None
 
 
 def _see_one(arrangement: Arrangement) -> str:

@@ -124,6 +124,7 @@ def test_what_a_cell_takes_is_found_without_its_warm_up() -> None:
         figures = found.cells[cell.key]
         step = STEP[str(cell.spec.recipe)]
         assert figures.iteration.middle == pytest.approx(step)
+        assert figures.iteration.high == pytest.approx(step)
         assert figures.evaluation.middle == pytest.approx(EVALUATION + INSIDE.beside)
         assert figures.first_evaluation == pytest.approx(2 * EVALUATION + INSIDE.beside)
         assert figures.update == pytest.approx(step / 6)
@@ -151,6 +152,14 @@ def test_no_more_run_at_once_than_there_are_to_train() -> None:
     shop = KnownShop(slower=1.3)
     found = measured(shop, Arrangement("local", 4), cells_of("gan", seeds=2))
     assert found.beside.slots == 2
+
+
+def test_a_warm_up_is_no_part_of_the_comparison() -> None:
+    """Five rows each, the first of them three times as long as the others."""
+    alone = KnownShop().trial(shortened(tiny("gan"), 50, 50, 10), 1.0, 0, 0)
+    slower = replace(alone, blocks=(9.0, *(1.5 * block for block in alone.blocks[1:])))
+    assert compare(alone, [slower, slower]).training == pytest.approx(1.5)
+    assert measure._settled(alone) == alone.blocks[1:]
 
 
 def test_runs_side_by_side_are_never_faster_than_alone() -> None:

@@ -169,6 +169,17 @@ BAD: dict[str, tuple[list[str], str]] = {
 }
 
 
+def test_a_cluster_with_gpus_is_not_measured_without_one(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    (here / "big.yaml").write_text("gpus: 1\n")
+    answer = speed("--backend", "slurm", "--cluster", "big.yaml")
+    assert answer.exit_code == 2
+    assert answer.stderr.startswith("cluster: big.yaml asks for GPUs, and this machine has none")
+    assert "call speed on a node that has one" in answer.stderr
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_what_cannot_be_is_refused_in_a_sentence(
     here: Path, case: str, monkeypatch: pytest.MonkeyPatch
