@@ -15,6 +15,7 @@ from bench.speed.advice import Findings
 from bench.speed.cells import Cell
 from bench.speed.estimate import spell_range
 from bench.speed.figures import Timing
+from bench.speed.measure import TOGETHER
 from bench.speed.predict import Prediction, run_parts
 from bench.tracker import spell
 from bench.verbs.launch import Launch
@@ -129,7 +130,7 @@ def _unmeasured(found: Findings) -> Iterator[str]:
 
 def _prediction_lines(answer: Answer) -> Iterator[str]:
     found, beside = answer.found, answer.found.measured.beside
-    if beside.slots > 1:
+    if beside.slots > 1 and TOGETHER not in found.measured.problems:
         yield (
             f"{beside.slots} runs at once: a step takes {beside.training:.2f} times as long as "
             f"alone, an evaluation {beside.evaluation:.2f} times"
