@@ -80,6 +80,11 @@ class SpectralNorm(LipschitzMethod):
         """1 for operators, None for kernels."""
         return 1.0 if self.of == "operator" else None
 
+    @property
+    def reads_device(self) -> bool:
+        """Whether the norm has converged is asked of operators, not of kernels."""
+        return self.of == "operator"
+
     def wrap(self, critic: nn.Module, shape: Shape) -> nn.Module:
         """Normalise each dense and convolutional layer; the parameters stay the same objects."""
         start = torch.Generator().manual_seed(0)  # any direction serves: the warm-up forgets it
