@@ -10,8 +10,7 @@ import faulthandler
 import os
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from bench.run_folder import RunFolder
 from bench.session import Place, Session
 from bench.spec import RunSpec
 from bench.stopping import CutShort, StopRequest, stop_with_parent
+from bench.threads import held_to
 from bench.unwritable import unwritable
 from wgan.components import ConfigError
 from wgan.data import DataError
@@ -63,7 +63,7 @@ def run(
     """
     first: OSError | LeaseLost | None = None
     place = Place(device, threads, tuple(allow_numerics))
-    with StopRequest() as stop, _threads(threads):
+    with StopRequest() as stop, held_to(threads, begun_so=own_process):
         if own_process:
             stop_with_parent(stop)
         for run_dir in run_dirs:
@@ -86,18 +86,10 @@ def run(
         raise first
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _print_to(log: Path) -> None:
     """Send what this process prints, and the trace of a crash in native code, to the run's log."""
+    sys.stdout.flush()  # what is left of the run before
+    sys.stderr.flush()
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

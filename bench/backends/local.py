@@ -1,4 +1,4 @@
-"""Runs trained on this machine, a process each, as many at once as there are slots.
+"""Runs trained on this machine, in processes of their own, as many at once as there are slots.
 
 A slot owns its threads: two processes that share their cores' threads slow each other down. Slots
 on GPUs are divided evenly among them, and each run sees one.
@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection
-from multiprocessing.process import BaseProcess
 
 from bench.backends.base import (
     State,
@@ -31,6 +30,7 @@ from bench.backends.fresh import Fresh
 from bench.backends.processes import (
     LOST,
     UNWRITABLE,
+    AtWork,
     NotStarted,
     Processes,
     Terms,
@@ -49,7 +49,7 @@ class _Running:
     """A run in its process; `asked` to stop by this backend or not."""
 
     item: Planned
-    process: BaseProcess
+    process: AtWork
     place: str
     oom_kills: int | None
     asked: bool = False

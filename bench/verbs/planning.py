@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.grid import Sweep, load
 from bench.queues import Queue
+from bench.speed.estimate import estimate
 from bench.store import STATES, Planned, Store
 from bench.verbs.look import look
 from bench.verbs.needs import check_data, check_weights_named
@@ -21,8 +22,10 @@ def plan(request: Request) -> int:
     """Print every run with its state, what `run` would do about it, and why."""
     sweep, store, planned, queue = planned_for(request)
     refused = any(item.action == "refuse" for item in planned)
+    estimated = None if refused else estimate(planned)
     if request.as_json:
-        show_json(as_json(sweep, planned, queue))
+        plain = None if estimated is None else estimated.to_plain()
+        show_json({**as_json(sweep, planned, queue), "estimate": plain})
         return 2 if refused else 0
     show_table(
         ("label", "seed", "id", "state", "action", "reason"),
@@ -45,6 +48,7 @@ def plan(request: Request) -> int:
     say(totals(sweep, planned))
     show_remarks(sweep, store, planned, queue)
     if any(item.action in ("run", "resume") for item in planned) and not refused:
+        say(str(estimated) if estimated is not None else f"time: {request.command('speed')}")
         say(f"next: {request.command('run')}")
     return 2 if refused else 0
 

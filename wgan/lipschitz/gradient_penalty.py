@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from wgan.components import setting
 from wgan.lipschitz.base import LipschitzMethod
+from wgan.piecewise import differentiated_twice
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def gradient_norms(critic: nn.Module, points: Tensor) -> Tensor:
         points: (N, ...); left as they are.
     """
     points = points.detach().requires_grad_()
-    (gradients,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    with differentiated_twice():
+        scores = critic(points)
+    (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
     norms: Tensor = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
     return norms
 
