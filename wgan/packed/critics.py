@@ -93,8 +93,7 @@ def is_chain(critic: nn.Module) -> bool:
     first, *layers, flat = (layer for _, layer in leaves(critic))
     if type(first) is not nn.Flatten or type(flat) is not Flat or len(layers) % 2 == 0:
         return False
-    return all(
-        type(layer) is (nn.ReLU if index % 2 else nn.Linear)
-        and (index % 2 == 1 or getattr(layer, "bias", None) is not None)
-        for index, layer in enumerate(layers)
+    dense, between = layers[::2], layers[1::2]
+    return all(isinstance(layer, nn.ReLU) for layer in between) and all(
+        type(layer) is nn.Linear and layer.bias is not None for layer in dense
     )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from wgan.networks.base import Flat
 from wgan.packed.stack import Stack
+from wgan.piecewise import ReLU
 
 
 class StackedLinear(nn.Module):
@@ -55,6 +56,7 @@ STACKED: dict[type[nn.Module], Callable[[nn.Module, Held], nn.Module]] = {
     nn.Flatten: lambda layer, held: nn.Flatten(2),
     nn.Unflatten: _unflatten,
     nn.ReLU: lambda layer, held: layer,
+    ReLU: lambda layer, held: layer,
     nn.Tanh: lambda layer, held: layer,
     nn.Identity: lambda layer, held: layer,
     Flat: lambda layer, held: StackedFlat(),
