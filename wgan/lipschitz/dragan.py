@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.components import setting
-from wgan.lipschitz.base import LipschitzMethod
+from wgan.lipschitz.base import LipschitzMethod, StackedLayers
 from wgan.lipschitz.gradient_penalty import excess_cost, gradient_norms, uniform_per_sample
 
 
@@ -56,14 +56,12 @@ class Dragan(LipschitzMethod):
         norms = gradient_norms(critic, self._around(real, rng))
         return self.weight * excess_cost(norms, self.target, self.sides)
 
-    def packed_points(
-        self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]
-    ) -> Tensor:
+    def packed_points(self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
         """x^ of k batches; each has a standard deviation of its own."""
         batches = zip(real, rngs, strict=True)
         return torch.stack([self._around(batch, rng) for batch, rng in batches])
 
-    def packed_penalty(self, critic: nn.Module, norms: Tensor | None) -> Tensor:
+    def packed_penalty(self, critic: StackedLayers, norms: Tensor | None) -> Tensor:
         """The penalties of k batches, (k,)."""
         assert norms is not None
         return self.weight * excess_cost(norms, self.target, self.sides)

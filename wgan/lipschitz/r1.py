@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.components import setting
-from wgan.lipschitz.base import LipschitzMethod
+from wgan.lipschitz.base import LipschitzMethod, StackedLayers
 from wgan.lipschitz.gradient_penalty import gradient_norms
 
 
@@ -34,13 +34,11 @@ class R1(LipschitzMethod):
         """The penalty of this batch, a scalar; its graph reaches the critic's parameters."""
         return self.weight / 2 * gradient_norms(critic, real).square().mean()
 
-    def packed_points(
-        self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]
-    ) -> Tensor:
+    def packed_points(self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
         """The reals of k batches."""
         return real
 
-    def packed_penalty(self, critic: nn.Module, norms: Tensor | None) -> Tensor:
+    def packed_penalty(self, critic: StackedLayers, norms: Tensor | None) -> Tensor:
         """The penalties of k batches, (k,)."""
         assert norms is not None
         return self.weight / 2 * norms.square().mean(-1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.components import setting
-from wgan.lipschitz.base import LipschitzMethod
+from wgan.lipschitz.base import LipschitzMethod, StackedLayers
 from wgan.lipschitz.gradient_penalty import gradient_norms
 
 
@@ -31,13 +31,11 @@ class R2(LipschitzMethod):
         """The penalty of this batch, a scalar; its graph reaches the critic's parameters."""
         return self.weight / 2 * gradient_norms(critic, fake).square().mean()
 
-    def packed_points(
-        self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]
-    ) -> Tensor:
+    def packed_points(self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
         """The fakes of k batches."""
         return fake
 
-    def packed_penalty(self, critic: nn.Module, norms: Tensor | None) -> Tensor:
+    def packed_penalty(self, critic: StackedLayers, norms: Tensor | None) -> Tensor:
         """The penalties of k batches, (k,)."""
         assert norms is not None
         return self.weight / 2 * norms.square().mean(-1)
