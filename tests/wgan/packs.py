@@ -62,7 +62,8 @@ def packed(
 
 
 def gap(left: Any, right: Any) -> float:
-    """The largest difference between two nested structures of like form; streams must be equal.
+    """The largest difference between two nested structures of like form, in parts of a number
+    where that is beyond 1; streams must be equal.
 
     Raises:
         AssertionError: their forms differ, or what is no float.
@@ -73,7 +74,9 @@ def gap(left: Any, right: Any) -> float:
         if not left.is_floating_point():
             assert torch.equal(left, right)
             return 0.0
-        return (left - right).abs().max().item() if left.numel() else 0.0
+        return (
+            ((left - right).abs() / left.abs().clamp(min=1)).max().item() if left.numel() else 0.0
+        )
     if isinstance(left, dict):
         assert left.keys() == right.keys()
         return max((gap(left[key], right[key]) for key in left), default=0.0)
@@ -81,7 +84,7 @@ def gap(left: Any, right: Any) -> float:
         assert len(left) == len(right)
         return max(map(gap, left, right), default=0.0)
     if isinstance(left, float):
-        return abs(left - right)
+        return abs(left - right) / max(1.0, abs(left))
     assert left == right
     return 0.0
 

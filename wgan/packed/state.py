@@ -16,7 +16,7 @@ from wgan.config import TrainConfig
 from wgan.iteration import Seen
 from wgan.packed.critics import stacked_critic
 from wgan.packed.networks import StackedNetwork
-from wgan.packed.stack import own
+from wgan.packed.stack import own_memory
 from wgan.state import TrainState
 from wgan.steps import CriticStep
 
@@ -71,8 +71,10 @@ class PackedState:
         """
         for index, state in self.present():
             for optimizer, stacked, module, alone in self._optimizers(state):
+                for group, own in zip(optimizer.param_groups, alone.param_groups, strict=True):
+                    own["lr"] = group["lr"]
                 held = optimizer.state.get(stacked.stack.block, {})
-                for name, parameter in module.named_parameters():
+                for name, parameter in module.named_parameters() if held else ():
                     place = stacked.stack.places[name]
                     alone.state[parameter].update(
                         {
@@ -101,7 +103,7 @@ class PackedState:
         if state is None:
             return
         for _, module in self._networks(state):
-            own(module)
+            own_memory(module)
         for _, _, module, alone in self._optimizers(state):
             for parameter in module.parameters():
                 held = alone.state.get(parameter, {})
