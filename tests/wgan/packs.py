@@ -21,8 +21,8 @@ def toy(**settings: Any) -> TrainConfig:
     return TrainConfig.from_plain(
         {
             "dataset": "ring8",
-            "network": {"mlp": {"width": 7, "depth": 2}},
-            "batch_size": 9,
+            "network": {"mlp": {"width": 16, "depth": 2}},
+            "batch_size": 16,
             "noise_size": 5,
             "critic_steps": 2,
             "steps": 50,

@@ -89,8 +89,8 @@ WHAT_ELSE = {
     "group_norm": {"critic_norm": "group", **PENALTY},
     "batch_norm": {"critic_norm": "batch", **PENALTY},
     "normed_and_spectral": {"critic_norm": "layer", "lipschitz": "spectral_norm"},
-    "one_layer": {"network": {"mlp": {"width": 5, "depth": 1}}, **PENALTY},
-    "wide": {"network": {"mlp": {"width": 20, "depth": 3}}, **PENALTY},
+    "one_layer": {"network": {"mlp": {"width": 8, "depth": 1}}, **PENALTY},
+    "wide": {"network": {"mlp": {"width": 40, "depth": 3}}, **PENALTY},
     "every_step_a_row": {"steps": 3, **PENALTY},
 }
 

@@ -11,17 +11,26 @@ from wgan import checkpoint
 from wgan.components import ConfigError
 from wgan.data import Dataset
 from wgan.lipschitz import LipschitzMethod
+from wgan.losses import Loss
 from wgan.optimizers import Optimizer
 from wgan.packed import train_packed
 from wgan.state import new_state
 
 METHODS = [made.name for made in registered(LipschitzMethod) if made.packable]
-SHAPES = [(5, 3), (7, 9), (16, 8), (64, 64)]  # width, batch size
+SHAPES = [(16, 32), (48, 32), (80, 96), (64, 64)]  # width, batch size
 
 
 def single(**settings):
-    """A short float32 training of odd shapes."""
-    return toy(**{"precision": "float32", "steps": 6, "lipschitz": "gradient_penalty", **settings})
+    """A short float32 training."""
+    return toy(
+        **{
+            "precision": "float32",
+            "batch_size": 32,
+            "steps": 6,
+            "lipschitz": "gradient_penalty",
+            **settings,
+        }
+    )
 
 
 def end_of(config, companions, position, size):
@@ -50,9 +59,18 @@ def test_bits_do_not_depend_on_position_at_any_shape(width, batch, precision):
     check_bits(single(network=network, batch_size=batch, precision=precision, steps=3))
 
 
+@pytest.mark.parametrize("loss", [made.name for made in registered(Loss)])
+def test_bits_do_not_depend_on_position_with_any_loss(loss):
+    check_bits(single(loss=loss))
+
+
 @pytest.mark.parametrize("optimizer", [made.name for made in registered(Optimizer)])
 def test_bits_do_not_depend_on_position_with_any_optimizer(optimizer):
-    check_bits(single(optimizer=optimizer, loss="nonsaturating", ema=0.5))
+    check_bits(single(optimizer=optimizer, ema=0.5))
+
+
+def test_bits_do_not_depend_on_position_on_images():
+    check_bits(single(dataset="digits"))
 
 
 @pytest.mark.parametrize("norm", ["layer", "batch"])
@@ -223,9 +241,12 @@ def test_what_makes_no_pack_is_refused_in_words():
 
     assert "size 1 cannot hold 2" in refusal(configs, states, 1)
     assert "2 configurations and 1 states" in refusal(configs, states[:1], 2)
-    other = single(batch_size=4).with_seed(1)
+    other = single(batch_size=64).with_seed(1)
     assert "more than their seed" in refusal([config, other], states, 2)
     operator = single(lipschitz={"spectral_norm": {"of": "operator"}})
     assert "spectral_norm" in refusal([operator], states[:1], 1)
+    assert "batches of 9 do not fill" in refusal([single(batch_size=9)], states[:1], 1)
+    narrow = single(network={"mlp": {"width": 7}})
+    assert "1.weight of 14 numbers does not fill" in refusal([narrow], states[:1], 1)
     states[1].step = 3
     assert "one step, not at [0, 3]" in refusal(configs, states, 2)
