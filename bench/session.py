@@ -23,6 +23,7 @@ from bench.samples import picture
 from bench.spec import RunSpec
 from bench.stopping import CutShort, StopRequest
 from wgan import checkpoint
+from wgan.cuda_graph import iteration_for
 from wgan.data import Data
 from wgan.diagnostics import (
     diagnose,
@@ -202,6 +203,7 @@ class Session:
             self._wants_a_pause,
             log_every=spec.log_every,
             evaluate_every=spec.evaluate.every,
+            iterate=iteration_for(spec.config, self.data, self.state, self.folder.note),
         )
 
     def _wants_a_pause(self) -> bool:

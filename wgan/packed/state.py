@@ -72,7 +72,8 @@ class PackedState:
         for index, state in self.present():
             for optimizer, stacked, module, alone in self._optimizers(state):
                 for group, own in zip(optimizer.param_groups, alone.param_groups, strict=True):
-                    own["lr"] = group["lr"]
+                    rate = group["lr"]
+                    own["lr"] = rate.clone() if isinstance(rate, Tensor) else rate
                 held = optimizer.state.get(stacked.stack.block, {})
                 for name, parameter in module.named_parameters() if held else ():
                     place = stacked.stack.places[name]
@@ -98,7 +99,7 @@ class PackedState:
         self.window = []
 
     def release(self, index: int) -> None:
-        """Give a training memory of its own; its row trains on as ballast, by copied streams."""
+        """Give a training memory of its own; its row trains on as ballast."""
         state = self.states[index]
         if state is None:
             return
@@ -109,8 +110,8 @@ class PackedState:
                 held = alone.state.get(parameter, {})
                 for key, value in held.items():
                     held[key] = value.clone() if isinstance(value, Tensor) else value
-        for streams in self.streams.values():
-            streams[index] = streams[index].clone_state()
+        # The pack's own streams may be part of a CUDA graph: who leaves takes copies.
+        state.streams = {name: rng.clone_state() for name, rng in state.streams.items()}
         self.states[index] = None
 
     def _networks(self, state: TrainState) -> Iterator[tuple[StackedNetwork, nn.Module]]:
