@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.wgan.small import contents, never
+from tests.wgan.small import contents, never, without_times
 from wgan.config import TrainConfig
 from wgan.packed import train_packed
 from wgan.state import TrainState, new_state
@@ -47,11 +47,11 @@ def alone(config: TrainConfig, **looks: int) -> tuple[TrainState, list[dict[str,
 
 
 def packed(
-    configs: list[TrainConfig], size: int = 0, **looks: int
+    configs: list[TrainConfig], size: int = 0, device: str = "cpu", **looks: Any
 ) -> tuple[list[TrainState], list[list[dict[str, Any]]]]:
     """The states at the end of a pack, and each one's rows."""
-    data = configs[0].dataset.load()
-    states = [new_state(config, data) for config in configs]
+    data = configs[0].dataset.load().to(device)
+    states = [new_state(config, data, device) for config in configs]
     rows: list[list[dict[str, Any]]] = [[] for _ in configs]
     for packed_pause in train_packed(
         configs, data, states, never, size=size or len(configs), **looks
@@ -92,3 +92,13 @@ def gap(left: Any, right: Any) -> float:
 def gap_of_states(left: TrainState, right: TrainState) -> float:
     """The largest difference between all that two trainings hold."""
     return gap(contents(left), contents(right))
+
+
+def check_equals_alone(device: str = "cpu", **settings: Any) -> None:
+    """Three trainings in a pack of four against each of them alone."""
+    configs = seeds_of(toy(**settings), 3)
+    states, rows = packed(configs, 4, device, log_every=20, evaluate_every=25)
+    for config, state, row in zip(configs, states, rows, strict=True):
+        expected_state, expected_rows = alone(config, device, log_every=20, evaluate_every=25)
+        assert gap_of_states(expected_state, state) < TOLERANCE
+        assert gap(without_times(expected_rows), without_times(row)) < TOLERANCE

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tests.wgan.packs import TOLERANCE, alone, gap, gap_of_states, packed, seeds_of, toy
-from tests.wgan.small import DIGITS, changed_singly, normal, registered, small, without_times
+from tests.wgan.packs import TOLERANCE, check_equals_alone
+from tests.wgan.small import DIGITS, changed_singly, normal, registered, small
 from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
 from wgan.optimizers import Optimizer
@@ -13,16 +13,6 @@ from wgan.packed.networks import StackedNetwork
 from wgan.state import new_state
 
 PACKABLE = [made.name for made in registered(LipschitzMethod) if made.packable]
-
-
-def check_equals_alone(**settings):
-    """Three trainings in a pack of four against each of them alone."""
-    configs = seeds_of(toy(**settings), 3)
-    states, rows = packed(configs, 4, log_every=20, evaluate_every=25)
-    for config, state, row in zip(configs, states, rows, strict=True):
-        expected_state, expected_rows = alone(config, log_every=20, evaluate_every=25)
-        assert gap_of_states(expected_state, state) < TOLERANCE
-        assert gap(without_times(expected_rows), without_times(row)) < TOLERANCE
 
 
 @pytest.mark.parametrize("loss", [made.name for made in registered(Loss)])
@@ -116,3 +106,25 @@ def test_a_dense_generator_of_dcgan_is_as_alone(norm):
     for name, buffer in stack.stack.buffers.items():
         now = torch.stack([generator.get_buffer(name) for generator in generators])
         assert torch.allclose(buffer, now, rtol=0, atol=TOLERANCE)
+
+
+# On a GPU, where the pack's iterations are captured as CUDA graphs.
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("method", PACKABLE)
+def test_each_packable_method_trains_on_a_gpu_as_alone(method):
+    check_equals_alone("cuda", lipschitz=method)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("learning_rate", ["constant", "linear"])
+@pytest.mark.parametrize("name", [made.name for made in registered(Optimizer)])
+def test_each_optimizer_trains_a_pack_on_a_gpu_as_alone(name, learning_rate):
+    check_equals_alone("cuda", optimizer=name, learning_rate=learning_rate, **PENALTY)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", WHAT_ELSE)
+def test_what_else_a_training_has_is_on_a_gpu_as_alone(name):
+    check_equals_alone("cuda", **{"steps": 30, **WHAT_ELSE[name]})
