@@ -6,7 +6,7 @@ captured as `Eager`'s can.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -28,6 +28,11 @@ class Packed:
     def __init__(self, config: TrainConfig, data: Data, state: PackedState) -> None:
         self.config, self.data, self.state = config, data, state
         self._dtype = DTYPES[config.precision]
+
+    @property
+    def streams(self) -> Mapping[str, Sequence[torch.Generator]]:
+        """All that is drawn from."""
+        return self.state.streams
 
     def __call__(self) -> None:
         """Train all networks once; `step` is the loop's to count."""
@@ -87,16 +92,14 @@ class Packed:
 
     def _draw_noise(self) -> Tensor:
         config = self.config
-        return torch.stack(
-            [
-                config.generator.draw(
-                    self.data, config.noise_size, config.batch_size, rng, self._dtype
-                )
-                for rng in self.state.streams["noise"]
-            ]
+        return config.generator.draw_each(
+            self.data,
+            config.noise_size,
+            config.batch_size,
+            self.state.streams["noise"],
+            self._dtype,
         )
 
     def _draw_real(self, purpose: str) -> Tensor:
-        rngs: Sequence[torch.Generator] = self.state.streams[purpose]
-        batches = [self.data.batch(self.config.batch_size, rng) for rng in rngs]
-        return torch.stack(batches).to(self._dtype)
+        batches = self.data.batches(self.config.batch_size, self.state.streams[purpose])
+        return batches.to(self._dtype)
