@@ -71,8 +71,8 @@ def launched(verb: Callable[..., int]) -> Callable[..., Any]:
     """The options on where and how to train, handed on as a `Launch`."""
 
     @functools.wraps(verb)
-    def call(request: Request, allow_numerics: tuple[str, ...], **given: Any) -> int:
-        return verb(request, Launch(allow_numerics=allow_numerics, **given))
+    def call(request: Request, allow_numerics: tuple[str, ...], no_pack: bool, **given: Any) -> int:
+        return verb(request, Launch(allow_numerics=allow_numerics, packed=not no_pack, **given))
 
     wrapped: Callable[..., Any] = call
     for option in reversed(_LAUNCH_OPTIONS):
@@ -115,12 +115,18 @@ _LAUNCH_OPTIONS = (
         show_default=True,
         help="CPU threads that each run owns.",
     ),
+    click.option(
+        "--no-pack",
+        is_flag=True,
+        help="Train every run by itself, also where runs that differ in their seed alone would "
+        "train faster as one model.",
+    ),
     click.option("--fail-fast", is_flag=True, help="Stop the others when a run fails."),
     click.option(
         "--allow-numerics",
         multiple=True,
         metavar="NAME",
-        help="Resume although NAME (torch, threads, code, ..., or all) differs; bits may then "
-        "differ.",
+        help="Resume although NAME (torch, threads, pack, code, ..., or all) differs; bits may "
+        "then differ.",
     ),
 )
