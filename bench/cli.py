@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from bench.verbs.guard import guarded, loading
-from bench.verbs.launch import Launch
+from bench.verbs.launch import Launch, own_threads
 from bench.verbs.options import FOLDER, launched, results_folder, shown, takes_sweep
 from bench.verbs.request import DEFAULT_REPORTS, NO_SWEEP, Request
 
@@ -348,6 +348,30 @@ def list_parts(kind: str | None, as_json: bool, plain: bool) -> int:
         from bench.verbs import listing
 
     return listing.listing(kind, as_json=as_json)
+
+
+@main.command()
+@takes_sweep
+@launched
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1),
+    callback=_finite,
+    default=60.0,
+    show_default=True,
+    help="How long to measure; the runs that cost most come first.",
+)
+def speed(request: Request, launch: Launch, seconds: float) -> int:
+    """Measure this machine and the sweep's runs: how long will it take, and what would be faster?
+
+    Every kind of run is trained for a few steps, as `run` would train it, and forgotten. `plan`
+    uses the figures for its estimate.
+    """
+    own_threads(launch.threads)
+    with loading():
+        from bench.verbs import speed as verb
+
+    return verb.speed(request, launch, seconds)
 
 
 @main.command()

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 import wgan
+from bench.limits import usable_cores
 
 _PACKAGES = ("torch", "numpy", "scipy", "torch-fidelity", "torchvision", "scikit-learn")
 ANY = "all"
@@ -64,6 +65,16 @@ def numerics(device: str, threads: int) -> dict[str, Any]:
         "threads": threads,
         "torch": torch.__version__,
         "code": code_hash(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What a run's speed depends on beside the run and its device: this processor, this torch."""
+    return {
+        "cpu": _cpu(),
+        "cores": usable_cores(),
+        "python": ".".join(map(str, sys.version_info[:2])),
+        "torch": torch.__version__,
     }
 
 

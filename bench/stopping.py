@@ -27,6 +27,11 @@ _LOOK = signal.SIGVTALRM
 _SAME_SECONDS = 1.0
 _AGAIN_SECONDS = 2.0  # of this process's own time
 GRACE_SECONDS = 30.0  # for an orphan to save, before it ends by force
+WATCH = "parent"  # the thread's name that waits for the end of the process that made this one
+_ORPHANED = "the runner is gone"
+
+
+_asked_by_the_watch: list[StopRequest] = []
 
 
 class CutShort(BaseException):
@@ -37,8 +42,9 @@ class StopRequest:
     """Whether somebody has asked to stop. Use it as a context: it puts the signals' handlers back.
 
     Handlers of the caller are called too, so that a runner whose run trains in its own process
-    hears the same signal. Outside the main thread signals are left alone. Signals that were
-    `held_back` are heard within the context, and held back again after it.
+    hears the same signal; what a request around this one has heard before counts here too. Outside
+    the main thread signals are left alone. Signals that were `held_back` are heard within the
+    context, and held back again after it.
 
     Args:
         insistent: a Ctrl-C after a stop raises KeyboardInterrupt. One that comes within a second
@@ -118,6 +124,9 @@ class StopRequest:
             for number in (*_HEARD, _LOOK):
                 self._before[number] = signal.signal(number, self._heard)
             self._mask = set(signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD))
+            around = getattr(self._before[signal.SIGTERM], "__self__", None)
+            if isinstance(around, StopRequest) and around():
+                self.ask(around.reason)
         return self
 
     def __exit__(
@@ -182,16 +191,22 @@ def stop_with_parent(stop: StopRequest) -> None:
     """In a process made by multiprocessing: ask to stop when the process that made it is gone.
 
     What does not stop within `GRACE_SECONDS` ends by force: no orphan lives on, and a run that is
-    ended anywhere goes on from its checkpoint.
+    ended anywhere goes on from its checkpoint. One thread watches, whoever is to be asked: the last
+    one given.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
         return
+    _asked_by_the_watch[:] = [stop]
+    if WATCH not in {thread.name for thread in threading.enumerate()}:
+        threading.Thread(target=_watch, args=(parent.sentinel,), name=WATCH, daemon=True).start()
+    elif multiprocessing.connection.wait([parent.sentinel], timeout=0):
+        stop.ask(_ORPHANED)  # the watch may have asked the one before
 
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        stop.ask("the runner is gone")
-        threading.Event().wait(GRACE_SECONDS)
-        os._exit(1)
 
-    threading.Thread(target=watch, name="parent", daemon=True).start()
+def _watch(parent: int) -> None:
+    multiprocessing.connection.wait([parent])
+    for stop in _asked_by_the_watch:
+        stop.ask(_ORPHANED)
+    threading.Event().wait(GRACE_SECONDS)
+    os._exit(1)

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import faulthandler
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-
-import torch
 
 from bench.crew import Crew
 from bench.failures import explain
 from bench.lease import LeaseLost
 from bench.session import CANCELLED, Place
 from bench.stopping import StopRequest, stop_with_parent
+from bench.threads import held_to
 
 __all__ = ["explain", "run"]
 
@@ -60,7 +59,7 @@ def run(
     print_to = _print_to if own_process else None
     waiting: list[tuple[Path, ...]]
     waiting = [tuple(run_dirs)] if packed else [(run_dir,) for run_dir in run_dirs]
-    with StopRequest() as stop, _threads(threads):
+    with StopRequest() as stop, held_to(threads, begun_so=own_process):
         if own_process:
             stop_with_parent(stop)
         while waiting and not stop():
@@ -74,18 +73,10 @@ def run(
         raise first
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _print_to(log: Path) -> None:
     """Send what this process prints, and the trace of a crash in native code, to the run's log."""
+    sys.stdout.flush()  # what is left of the run before
+    sys.stderr.flush()
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

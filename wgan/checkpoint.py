@@ -6,6 +6,7 @@ is read with `weights_only=True`: a checkpoint from elsewhere cannot run code.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -52,7 +53,7 @@ def save(path: Path, state: TrainState, extra: dict[str, Any]) -> None:
         "run_id": state.run_id,
     }
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save(_compact(content), buffer)
     payload = buffer.getvalue()
     header = _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
 
@@ -110,6 +111,22 @@ def _parts(state: TrainState) -> dict[str, Any]:
     """What has a state dict: the parts that this training has."""
     held = {name: getattr(state, name) for name in _PARTS}
     return {name: part for name, part in held.items() if part is not None}
+
+
+def _compact(value: Any) -> Any:
+    """`value` with a copy of each tensor that is a view of more: torch saves whole storages.
+
+    The tensors of a training that is packed with others are views of what all of them share.
+    """
+    if isinstance(value, torch.Tensor):
+        return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
+    if isinstance(value, dict):
+        twin = copy.copy(value)  # of its own type, with what torch hangs on a state dict
+        twin.update({key: _compact(part) for key, part in value.items()})
+        return twin
+    if isinstance(value, list | tuple):
+        return type(value)([_compact(part) for part in value])
+    return value
 
 
 def _read(path: Path, device: torch.device) -> Any:

@@ -20,10 +20,12 @@ from wgan.layers import (
     linear_layers,
 )
 from wgan.networks.base import Flat, Shape
+from wgan.piecewise import ReLU
 
 _SMALL = 64  # inputs up to which the whole matrix is built
 _NEVER_STRETCH = (
     nn.ReLU,
+    ReLU,
     nn.Tanh,
     nn.Identity,
     nn.Flatten,

@@ -66,7 +66,7 @@ def critic_step(
 
     # Update, then project back.
     optimizer.zero_grad(set_to_none=True)
-    (critic_loss + penalty).backward()
+    (critic_loss + penalty).backward(inputs=trained_by(optimizer))
     optimizer.step()
     for method in methods:
         method.after_step(critic)
@@ -99,8 +99,18 @@ def generator_step(
 
     # Update.
     optimizer.zero_grad(set_to_none=True)
-    generator_loss.backward()
+    generator_loss.backward(inputs=trained_by(optimizer))
     optimizer.step()
     for parameter in trained:
         parameter.requires_grad_(True)
     return generator_loss.detach()
+
+
+def trained_by(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """The parameters that the optimizer moves: a backward pass has to find nothing else."""
+    return [
+        parameter
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        if parameter.requires_grad
+    ]

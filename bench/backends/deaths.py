@@ -8,12 +8,11 @@ import os
 import signal
 import time
 from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
 
 from bench.backends.base import State, ended_state, lost_state, mark_failed
 from bench.backends.forked import SERVER_KILLED
 from bench.backends.packing import Pack
-from bench.backends.processes import LOST, UNWRITABLE
+from bench.backends.processes import LOST, UNWRITABLE, AtWork
 from bench.lease import owner_of, this_process
 from bench.limits import oom_kills
 from bench.run_folder import RunFolder
@@ -40,7 +39,7 @@ class Running:
     """
 
     pack: Pack
-    process: BaseProcess
+    process: AtWork
     place: str
     oom_kills: int | None
     before: dict[str, int]

@@ -1,4 +1,4 @@
-"""Runs trained on this machine, a process for each or for each pack, as many as there are slots.
+"""Runs trained on this machine, in processes of their own, as many at once as there are slots.
 
 A slot owns its threads: two processes that share their cores' threads slow each other down. Slots
 on GPUs are divided evenly among them, and each process sees one. What a pack's process dies of is

@@ -61,7 +61,11 @@ class ImageScorer:
         check_enough(dataset, data)
         self.metrics = metrics
         self.extractor: Extractor = make_extractor(
-            choose(spec.extractor, dataset.name), data.shape, spec.inception_weights, device
+            choose(spec.extractor, dataset.name),
+            data.shape,
+            spec.inception_weights,
+            device,
+            spec.inception_precision,
         )
         self.real = real_reference(cache, data.train, self.extractor)
         self.n_floor = min(len(data.held_out), spec.samples)
@@ -129,6 +133,9 @@ class ImageScorer:
             "resizing": self.extractor.resizing,
             "torch_fidelity": fidelity.TORCH_FIDELITY_VERSION,
         }
+        # Left out where it is the plain one, so that protocols from before it keep their ids.
+        if self.extractor.precision != "float32":
+            settings["inception_precision"] = self.extractor.precision
         if "kid" in self.metrics:
             settings |= {
                 "kid_subset_size": self.kid_subset_size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,9 @@ def launched(verb: Callable[..., int]) -> Callable[..., Any]:
     """The options on where and how to train, handed on as a `Launch`."""
 
     @functools.wraps(verb)
-    def call(request: Request, allow_numerics: tuple[str, ...], no_pack: bool, **given: Any) -> int:
-        return verb(request, Launch(allow_numerics=allow_numerics, packed=not no_pack, **given))
+    def call(request: Request, **given: Any) -> int:
+        asked = {item.name: given.pop(item.name) for item in fields(Launch)}
+        return verb(request, Launch(**asked), **given)
 
     wrapped: Callable[..., Any] = call
     for option in reversed(_LAUNCH_OPTIONS):
@@ -117,7 +119,9 @@ _LAUNCH_OPTIONS = (
     ),
     click.option(
         "--no-pack",
+        "packed",
         is_flag=True,
+        callback=lambda _, __, forbidden: not forbidden,
         help="Train every run by itself, also where runs that differ in their seed alone would "
         "train faster as one model.",
     ),

@@ -9,6 +9,7 @@ from bench.backends.packing import Pack, Terms, by_run, form, in_words
 from bench.grid import Sweep, load
 from bench.limits import usable_cores
 from bench.queues import Queue
+from bench.speed.estimate import estimate
 from bench.store import STATES, Planned, Store
 from bench.verbs.look import look
 from bench.verbs.needs import check_data, check_weights_named
@@ -23,9 +24,11 @@ def plan(request: Request) -> int:
     """Print every run with its state, what `run` would do about it, and why."""
     sweep, store, planned, queue = planned_for(request)
     refused = any(item.action == "refuse" for item in planned)
+    estimated = None if refused else estimate(planned)
     packs = packs_for(planned)
     if request.as_json:
-        show_json(as_json(sweep, planned, queue, packs))
+        plain = None if estimated is None else estimated.to_plain()
+        show_json({**as_json(sweep, planned, queue, packs), "estimate": plain})
         return 2 if refused else 0
     show_table(
         ("label", "seed", "id", "state", "action", "reason"),
@@ -50,6 +53,7 @@ def plan(request: Request) -> int:
         say(f"{packed}, {usable_cores()} at once (run --no-pack: each alone)")
     show_remarks(sweep, store, planned, queue)
     if any(item.action in ("run", "resume") for item in planned) and not refused:
+        say(str(estimated) if estimated is not None else f"time: {request.command('speed')}")
         say(f"next: {request.command('run')}")
     return 2 if refused else 0
 

@@ -8,9 +8,12 @@ from collections.abc import Collection, Sequence
 from bench.backends import make_backend
 from bench.backends.packing import in_words
 from bench.execute import execute
+from bench.files import FileError, read_json
 from bench.grid import Sweep
+from bench.lease import owner_of, process_is_gone
 from bench.limits import crowded
 from bench.progress import make_display
+from bench.run_folder import RunFolder
 from bench.store import STATES, Planned, Store
 from bench.submissions import announced
 from bench.verbs.launch import Launch
@@ -68,7 +71,8 @@ def _train(
     )
     packs = packs_for(planned, chosen.packing)
     wanted = [run_id for pack in packs for run_id in pack.run_ids]
-    if wanted and (remark := crowded(chosen.slots, launch.threads)):
+    others = _taken_by_others(planned)
+    if wanted and (remark := crowded(chosen.slots, launch.threads, others)):
         note(f"note: {remark}")
     store.freeze(planned, sweep.question, sweep.text)
     if not request.as_json:
@@ -103,3 +107,17 @@ def _train(
     verb = "run" if once_more else "status" if theirs else "report"
     say(f"next: {request.command(verb)}")
     return outcome.exit_code
+
+
+def _taken_by_others(planned: Sequence[Planned]) -> int:
+    """The threads of this sweep's runs that other runners train on this machine now."""
+    taken: dict[object, int] = {}
+    for item in planned:
+        owner = owner_of(item.folder) if item.state == "running" else None
+        if owner is not None and process_is_gone(owner) is False:
+            try:
+                threads = int(read_json(RunFolder(item.folder).environment)["threads"])
+            except (FileNotFoundError, FileError, KeyError):
+                threads = 1  # it has just begun
+            taken[owner.get("pid")] = threads  # runs of one pack share their process
+    return sum(taken.values())

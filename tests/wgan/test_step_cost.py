@@ -68,12 +68,12 @@ def test_what_is_kept_for_the_way_back_is_the_input_of_each_layer_once(batch, wi
 @pytest.mark.parametrize(("batch", "width", "depth"), SIZES)
 def test_the_penalty_s_arithmetic_is_the_closed_form(batch, width, depth):
     """Scores and input gradients at the points; back through those gradients' products to both of
-    their factors (the last layer's incoming gradient is a constant); and through the ReLUs, with
-    gradients of 0, back through all layers but the last.
+    their factors (the last layer's incoming gradient is a constant). Nothing goes back through the
+    ReLUs, whose slopes stand still.
     """
     cost = dense(batch=batch, width=width, depth=depth, lipschitz="gradient_penalty")
     passed, last = forward(batch, width, depth), 2 * batch * width
-    penalty = passed + passed + (2 * passed - last) + 2 * (passed - last)
+    penalty = passed + passed + (2 * passed - last)
     assert cost["critic_step_flops"] == plain_step(batch, width, depth) + penalty
 
 
@@ -102,7 +102,7 @@ def test_a_penalty_costs_more_and_a_clip_nothing():
         dense(lipschitz=method) for method in ("none", "weight_clipping", "gradient_penalty")
     )
     assert clip == none
-    assert penalty["critic_step_flops"] > 2 * none["critic_step_flops"]
+    assert penalty["critic_step_flops"] > 1.6 * none["critic_step_flops"]
     assert penalty["critic_step_bytes"] > 1.5 * none["critic_step_bytes"]
 
 

@@ -9,6 +9,7 @@ tested by the contract tests.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -83,3 +84,28 @@ class LipschitzMethod(Component, family="lipschitz"):
 
     def after_step(self, critic: nn.Module) -> None:
         """Projection and state, after the optimizer's step."""
+
+    def packed_points(
+        self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]
+    ) -> Tensor | None:
+        """Where `packed_penalty` looks at the gradients of k critics, (k, M, ...), or None.
+
+        Args:
+            real, fake: (k, N, ...), neither requiring grad.
+            rngs: each training's own stream, to be drawn from as `penalty` does.
+        """
+        return None
+
+    def packed_penalty(self, critic: nn.Module, norms: Tensor | None) -> Tensor | None:
+        """The penalties of k critics that train as one, (k,), or None.
+
+        Args:
+            critic: its parameters are stacked, (k, ...).
+            norms: ||grad f||_2 at the points that were asked for, (k, M), differentiable in the
+                parameters; None where none were.
+        """
+        return None
+
+    def packed_after_step(self, critic: nn.Module) -> None:
+        """What `after_step` does, on stacked parameters, shape (k, ...)."""
+        self.after_step(critic)

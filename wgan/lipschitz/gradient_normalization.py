@@ -1,5 +1,6 @@
 """Gradient normalisation: the critic's score is divided by its own slope."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from wgan.components import ConfigError
 from wgan.lipschitz.base import LipschitzMethod
 from wgan.networks.base import Shape
+from wgan.piecewise import differentiated_twice
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ class GradientNormalized(nn.Module):
         )
         with torch.enable_grad():
             points = x if learning and x.requires_grad else x.detach().requires_grad_()
-            scores = self.critic(points)
+            with differentiated_twice() if learning else nullcontext():
+                scores = self.critic(points)
             (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=learning)
         if not learning:
             scores = scores.detach()

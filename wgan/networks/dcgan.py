@@ -12,6 +12,7 @@ from torch import nn
 
 from wgan.components import ConfigError, setting
 from wgan.networks.base import Flat, Network, Shape, check_square, initialise_normal, normalisation
+from wgan.piecewise import LeakyReLU
 
 # Image size to the size of the smallest feature map; the ratio gives the number of halvings.
 _BASE = {8: 2, 16: 4, 28: 7, 32: 4, 48: 6, 64: 4}
@@ -114,7 +115,7 @@ class DCGAN(Network):
                 nn.Conv2d(channels, outputs, 4, 2, 1, bias=not isinstance(between, nn.BatchNorm2d))
             )
             layers += [between] if between is not None else []
-            layers.append(nn.LeakyReLU(_SLOPE))
+            layers.append(LeakyReLU(_SLOPE))
             channels = outputs
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * size**2, 1), Flat())
 

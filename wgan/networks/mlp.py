@@ -12,6 +12,7 @@ from torch import nn
 
 from wgan.components import ConfigError, setting
 from wgan.networks.base import Flat, Network, Shape, normalisation
+from wgan.piecewise import ReLU
 
 _LEAST_WIDTH = 4  # units that are normalised together
 
@@ -80,5 +81,5 @@ class MLP(Network):
             # A bias before batch norm has no gradient, only noise.
             layers.append(nn.Linear(fan_in, fan_out, bias=norm != "batch"))
             layers += [between] if between is not None else []
-            layers.append(nn.ReLU(inplace=False))
+            layers.append(ReLU())
         return layers

@@ -22,6 +22,7 @@ from wgan.networks.base import (
     keeps_bias,
     normalisation,
 )
+from wgan.piecewise import ReLU
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class ResNet(Network):
             size //= 2 if index <= plan.halvings else 1
             blocks.append(_critic_block(inputs, outputs, norm, size, index < plan.halvings))
         return nn.Sequential(
-            *blocks, nn.ReLU(), SumPool(), nn.Linear(self.width * plan.critic[-1], 1), Flat()
+            *blocks, ReLU(), SumPool(), nn.Linear(self.width * plan.critic[-1], 1), Flat()
         )
 
     def initialise(self, module: nn.Module, rng: torch.Generator) -> None:
@@ -140,7 +141,7 @@ def _first_block(inputs: int, outputs: int) -> Residual:
     return Residual(
         nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, padding=1),
-            nn.ReLU(),
+            ReLU(),
             nn.Conv2d(outputs, outputs, 3, padding=1),
             Downsample(),
         ),
@@ -153,7 +154,7 @@ def _critic_block(inputs: int, outputs: int, norm: str, size: int, halving: bool
 
     def activated() -> list[nn.Module]:
         between = normalisation(norm, inputs, size)
-        return [*([between] if between is not None else []), nn.ReLU()]
+        return [*([between] if between is not None else []), ReLU()]
 
     down = [Downsample()] if halving else []
     biased = keeps_bias(normalisation(norm, inputs, size))

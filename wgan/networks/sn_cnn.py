@@ -19,6 +19,7 @@ from wgan.networks.base import (
     keeps_bias,
     normalisation,
 )
+from wgan.piecewise import LeakyReLU
 
 # Image size to M_g, the size of the generator's first feature map; the ratio gives the number of
 # halvings, 3 in the paper's sizes 32 and 48.
@@ -85,7 +86,7 @@ class StandardCNN(Network):
             between = normalisation(norm, outputs, size) if layers else None
             layers.append(nn.Conv2d(channels, outputs, kernel, stride, 1, bias=keeps_bias(between)))
             layers += [between] if between is not None else []
-            layers.append(nn.LeakyReLU(_SLOPE))
+            layers.append(LeakyReLU(_SLOPE))
             channels = outputs
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * size**2, 1), Flat())
 
