@@ -26,6 +26,7 @@ from bench.samples import picture
 from bench.spec import RunSpec
 from bench.stopping import CutShort, StopRequest
 from wgan import checkpoint
+from wgan.cuda_graph import iteration_for
 from wgan.data import Data
 from wgan.diagnostics import (
     diagnose,
@@ -243,6 +244,7 @@ class Session:
             self.wants_a_pause,
             log_every=spec.log_every,
             evaluate_every=spec.evaluate.every,
+            iterate=iteration_for(spec.config, self.data, self.state, self.folder.note),
         )
 
     def wants_a_pause(self) -> bool:

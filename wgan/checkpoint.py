@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from wgan.disk import sync_folder
+from wgan.optimizers import set_learning_rate
 from wgan.steps import CriticStep
 from wgan.train import TrainState, Window
 
@@ -88,7 +89,7 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
         if set(content["parts"]) != set(parts):
             raise KeyError(f"parts {sorted(content['parts'])}")
         for name, part in parts.items():
-            part.load_state_dict(content["parts"][name])
+            _load_part(part, content["parts"][name])
         if set(content["streams"]) != set(state.streams):
             raise KeyError(f"streams {sorted(content['streams'])}")
         for purpose, rng in state.streams.items():
@@ -105,6 +106,20 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path}: a checkpoint of another training: {what}") from error
     return extra
+
+
+def _load_part(part: Any, content: dict[str, Any]) -> None:
+    """Give a network or an optimizer what is kept of it; how it computes here is its own matter."""
+    if not isinstance(part, torch.optim.Optimizer):
+        part.load_state_dict(content)
+        return
+    own = [(group["lr"], group.get("capturable")) for group in part.param_groups]
+    part.load_state_dict(content)
+    for group, (lr, capturable) in zip(part.param_groups, own, strict=True):
+        kept, group["lr"] = float(group["lr"]), lr
+        set_learning_rate(group, kept)
+        if capturable is not None:
+            group["capturable"] = capturable
 
 
 def _parts(state: TrainState) -> dict[str, Any]:

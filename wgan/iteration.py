@@ -6,7 +6,7 @@ or packed) gives the same numbers in less time, and is given to `train` in its p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -43,6 +43,11 @@ class Eager:
     def __init__(self, config: TrainConfig, data: Data, state: TrainState) -> None:
         self.config, self.data, self.state = config, data, state
         self._dtype = DTYPES[config.precision]
+
+    @property
+    def streams(self) -> Mapping[str, torch.Generator]:
+        """All that is drawn from."""
+        return self.state.streams
 
     def __call__(self) -> None:
         """Train both networks once; `step` is the loop's to count."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,11 @@ from bench.evaluate.real import (
     numerics,
     real_reference,
 )
+from bench.evaluate.sliced_wasserstein import Projections
 from bench.spec import EvaluateSpec
 from wgan.data import Dataset, Images, as_pixels
+
+_MOST_PATCHED = 5000  # images whose projected patches are kept: 80 MB for each level of a pyramid
 
 
 class ImageScorer:
@@ -98,6 +102,12 @@ class ImageScorer:
         if "modes" in self.metrics:
             self.mode_shares = _mode_shares(data)
 
+    @cached_property
+    def _real_patches(self) -> Tensor | list[Projections]:
+        """The reals' patches, projected once where that fits in memory."""
+        few = len(self.real_pixels) <= _MOST_PATCHED
+        return patches.projected_patches(self.real_pixels) if few else self.real_pixels
+
     def _score_pixels(self, pixels: Tensor) -> dict[str, float]:
         return self._score_features(pixels, self.extractor(pixels))
 
@@ -109,7 +119,7 @@ class ImageScorer:
                 found.features, self.centres, self.radii
             )
         if "sliced_wasserstein" in self.metrics:
-            scores["sliced_wasserstein"] = patches.image_distance(pixels, self.real_pixels)
+            scores["sliced_wasserstein"] = patches.image_distance(pixels, self._real_patches)
         if "modes" in self.metrics:
             covered, kl = class_mode_scores(found.logits, self.mode_shares)
             scores["modes_covered"], scores["mode_reverse_kl"] = float(covered), kl

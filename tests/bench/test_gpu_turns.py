@@ -17,9 +17,9 @@ from types import SimpleNamespace
 import light_process
 import psutil
 import pytest
-from tiny_runs import assert_same_run, frozen, state_of, tiny
+from tiny_runs import assert_same_run, diverging, frozen, state_of, tiny
 
-from bench.backends import Local, fresh, local
+from bench.backends import Local, fresh
 from bench.backends.fresh import Fresh
 from bench.backends.gpus import choose_gpus
 from bench.backends.processes import AtWork, Terms
@@ -120,9 +120,8 @@ def test_a_killed_process_is_known_by_its_exit_code(turns: Fresh, tmp_path: Path
 
 
 def test_after_the_end_no_process_waits_for_more(turns: Fresh, tmp_path: Path) -> None:
-    turn = begun(turns, tmp_path / "slow")
+    turn = begun(turns, tmp_path / "first")
     turns.close()
-    turn.terminate()
     first = over(turn)
     assert turns._spares == {"a": []}
     assert not psutil.pid_exists(first)
@@ -180,11 +179,8 @@ def test_a_run_has_the_same_bits_whichever_was_in_its_process_before(tmp_path: P
 
 @pytest.mark.slow
 def test_a_failed_run_takes_its_process_with_it_and_a_diverged_one_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    from tiny_runs import diverging
-
-    monkeypatch.setattr(local, "_GPU", "cpu")
     specs = [diverging(), *(tiny(seed=seed) for seed in range(3))]
     items = planned(tmp_path, *specs)
     (items[2].folder / "spec.json").write_text("{}")

@@ -55,6 +55,14 @@ class LipschitzMethod(Component, family="lipschitz"):
         return None
 
     @property
+    def reads_device(self) -> bool:
+        """Whether it waits for numbers of the device to decide how to go on.
+
+        Its iterations are then not captured as CUDA graphs.
+        """
+        return False
+
+    @property
     def weight_limit(self) -> float | None:
         """The size that no parameter of the critic exceeds, or None."""
         return None

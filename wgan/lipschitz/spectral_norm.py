@@ -88,6 +88,11 @@ class SpectralNorm(LipschitzMethod):
             return "spectral_norm of operators iterates each layer until it has converged"
         return super().unpackable()
 
+    @property
+    def reads_device(self) -> bool:
+        """Whether the norm has converged is asked of operators, not of kernels."""
+        return self.of == "operator"
+
     def wrap(self, critic: nn.Module, shape: Shape) -> nn.Module:
         """Normalise each dense and convolutional layer; the parameters stay the same objects."""
         start = torch.Generator().manual_seed(0)  # any direction serves: the warm-up forgets it
