@@ -64,6 +64,7 @@ class Local:
         self._queue: list[Pack] = []
         self._running: list[Running] = []
         self._states: dict[str, State] = {}
+        self._goes_apart = False
 
     def submit(self, runs: Sequence[Planned]) -> None:
         """Queue the runs, each in its turn, as packs where that pays."""
@@ -79,6 +80,9 @@ class Local:
                 self._bury(running)
             else:
                 self._look_at(running)
+        if self._goes_apart:  # why, before they go on
+            self._goes_apart = False
+            return dict(self._states)
         while self._queue and len(self._running) < self.slots:
             self._start(self._queue.pop(0))
         self._processes.prepare(len(self._queue))
@@ -190,5 +194,6 @@ class Local:
     def _again(self, packs: Sequence[Pack], reason: str) -> None:
         """Queue these first: they have had their turn."""
         self._queue[:0] = packs
+        self._goes_apart = bool(packs)
         for pack in packs:
             self._states.update(dict.fromkeys(pack.run_ids, ("queued", reason)))

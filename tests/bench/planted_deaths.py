@@ -44,3 +44,11 @@ def train(folders: Sequence[Path], terms: Terms) -> None:
     if death is not None:
         Crew._look = lambda *_: death()
     processes.train(folders, terms)
+
+
+def train_with_a_guilty_one(folders: Sequence[Path], terms: Terms) -> None:
+    """The same, of packs: whichever holds seed 2 dies at its first pause."""
+    if any("-seed2--" in folder.name for folder in folders):
+        death = DEATHS[folders[0].name.partition("-seed")[0]]
+        Crew._look = lambda *_: death()
+    processes.train(folders, terms)
