@@ -179,6 +179,8 @@ class Graphs:
             for rng, state in zip(generators, before, strict=True):
                 rng.graphsafe_set_state(state)  # one that was being captured is of no more use
             raise
+        # What the capture itself has put on its stream is done before the first replay.
+        torch.cuda.current_stream(self._side.device).wait_stream(self._side)
         shapes = [leaf.shape for leaf in _leaves(seen)]
         sizes = [shape.numel() for shape in shapes]
 

@@ -112,6 +112,6 @@ def mixture(name: str, modes: Tensor, std: float) -> Density:
         for indices, steps, rng in zip(chosen, noise, rngs, strict=True):
             torch.randint(len(modes), (count,), generator=rng, out=indices)
             torch.randn(count, modes.shape[1], generator=rng, out=steps)
-        return modes.to(device)[chosen] + std * noise
+        return held(device)[chosen] + std * noise
 
     return Density(name, (modes.shape[1],), sampler, modes=modes, mode_std=std, together=together)

@@ -7,7 +7,7 @@ critic step.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -118,9 +118,10 @@ class SpectralNorm(LipschitzMethod):
     def packed_after_step(self, critic: nn.Module) -> None:
         """The same for k critics at once."""
         for layer in critic.modules():
-            division = getattr(layer, "reparametrisation", None)
+            division: Any = getattr(layer, "reparametrisation", None)
+            weight: Any = getattr(layer, "weight", None)
             if isinstance(division, StackedDividedByKernel):
-                division.iterate(layer.weight, self.power_iterations)
+                division.iterate(weight, self.power_iterations)
 
 
 class DividedByKernel(nn.Module):

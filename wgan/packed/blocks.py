@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-_ALIGNED = 64  # bytes: a line of the cache, and the widest vector
+ALIGNED = 64  # bytes: a line of the cache, and the widest vector
 
 
 class Place(NamedTuple):
@@ -34,6 +34,6 @@ def places_of(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Place], int]:
     places, end = {}, 0
     for name, tensor in tensors.items():
         places[name] = Place(end, tuple(tensor.shape))
-        step = _ALIGNED // tensor.element_size()
+        step = ALIGNED // tensor.element_size()
         end += math.ceil(tensor.numel() / step) * step
     return places, end

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -111,15 +112,14 @@ class ScoresOfGenerated(torch.autograd.Function):
     """The scores (k, N) of points (k, N, d), differentiable in the points alone."""
 
     @staticmethod
-    def forward(ctx, chain: Chain, points: Tensor) -> Tensor:  # type: ignore[no-untyped-def,override]
+    def forward(ctx: Any, chain: Chain, points: Tensor) -> Tensor:
         """`chain` stays constant."""
         values = chain.up(points)
         ctx.save_for_backward(chain.gradients(chain.down(values)))
         return chain.scores(values)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx, by_score: Tensor) -> tuple[None, Tensor]:  # type: ignore[no-untyped-def,override]
+    def backward(ctx: Any, by_score: Tensor) -> tuple[None, Tensor]:
         """S p_0."""
         (gradients,) = ctx.saved_tensors
         return None, by_score.unsqueeze(2) * gradients

@@ -47,6 +47,7 @@ class ChainedCritic(StackedCritic):
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         super().__init__(modules)
         self._dense = [layer for layer in self.layers if isinstance(layer, StackedLinear)]
+        self._biases = [layer.bias for layer in self._dense if layer.bias is not None]
         # Without reparametrisation the weights' gradients are written where they are to be.
         self._plain = all(layer.reparametrisation is None for layer in self._dense)
         held = self.stack.gradients
@@ -56,7 +57,7 @@ class ChainedCritic(StackedCritic):
         """(k, N, ...) to scores (k, N), differentiable in x alone."""
         with torch.no_grad():
             chain = self._chain([layer.effective_weight() for layer in self._dense])
-        scores: Tensor = ScoresOfGenerated.apply(chain, x.flatten(2))
+        scores: Tensor = ScoresOfGenerated.apply(chain, x.flatten(2))  # type: ignore[no-untyped-call]
         return scores
 
     def judge(self, batches: Sequence[Tensor], points: Tensor | None) -> Judged:
@@ -86,7 +87,7 @@ class ChainedCritic(StackedCritic):
         by_gradient = rest[0] if len(seen) > 1 else None
         into = self._into or (
             [torch.empty_like(weight) for weight in weights],
-            [torch.empty_like(layer.bias) for layer in self._dense],
+            [torch.empty_like(bias) for bias in self._biases],
         )
         chain.weigh(values, slopes, by_score, by_gradient, into)
         if not self._plain:
@@ -97,16 +98,14 @@ class ChainedCritic(StackedCritic):
                 held.add_(added)
 
     def _chain(self, weights: Sequence[Tensor]) -> Chain:
-        biases = [layer.bias.detach() for layer in self._dense if layer.bias is not None]
-        return Chain([weight.detach() for weight in weights], biases)
+        return Chain([w.detach() for w in weights], [bias.detach() for bias in self._biases])
 
     def _through_weights(
         self, weights: Sequence[Tensor], by_weight: Sequence[Tensor], by_bias: Sequence[Tensor]
     ) -> None:
         """Carry the gradient from the effective weights on to the raw parameters."""
-        biases = [layer.bias for layer in self._dense]
         gradients = torch.autograd.grad(
-            [*weights, *biases],
+            [*weights, *self._biases],
             list(self.stack.parameters.values()),
             [*by_weight, *by_bias],
         )

@@ -6,6 +6,9 @@ captured as `Eager`'s can.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import torch
 from torch import Tensor
 
 from wgan.config import TrainConfig
@@ -25,6 +28,11 @@ class Packed:
     def __init__(self, config: TrainConfig, data: Data, state: PackedState) -> None:
         self.config, self.data, self.state = config, data, state
         self._dtype = DTYPES[config.precision]
+
+    @property
+    def streams(self) -> Mapping[str, Sequence[torch.Generator]]:
+        """All that is drawn from."""
+        return self.state.streams
 
     def __call__(self) -> None:
         """Train all networks once; `step` is the loop's to count."""

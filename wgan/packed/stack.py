@@ -60,7 +60,7 @@ class Stack:
             buffer.data = self.buffers[name][index]
 
 
-def own(module: nn.Module) -> None:
+def own_memory(module: nn.Module) -> None:
     """Give the parameters and buffers of `module` memory of their own."""
     for held in (*module.parameters(), *module.buffers()):
         held.data = held.data.clone()

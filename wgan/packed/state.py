@@ -16,7 +16,7 @@ from wgan.config import TrainConfig
 from wgan.iteration import Seen
 from wgan.packed.critics import stacked_critic
 from wgan.packed.networks import StackedNetwork
-from wgan.packed.stack import own
+from wgan.packed.stack import own_memory
 from wgan.state import TrainState
 from wgan.steps import CriticStep
 
@@ -71,8 +71,11 @@ class PackedState:
         """
         for index, state in self.present():
             for optimizer, stacked, module, alone in self._optimizers(state):
+                for group, own in zip(optimizer.param_groups, alone.param_groups, strict=True):
+                    rate = group["lr"]
+                    own["lr"] = rate.clone() if isinstance(rate, Tensor) else rate
                 held = optimizer.state.get(stacked.stack.block, {})
-                for name, parameter in module.named_parameters():
+                for name, parameter in module.named_parameters() if held else ():
                     place = stacked.stack.places[name]
                     alone.state[parameter].update(
                         {
@@ -96,19 +99,19 @@ class PackedState:
         self.window = []
 
     def release(self, index: int) -> None:
-        """Give a training memory of its own; its row trains on as ballast, by copied streams."""
+        """Give a training memory of its own; its row trains on as ballast."""
         state = self.states[index]
         if state is None:
             return
         for _, module in self._networks(state):
-            own(module)
+            own_memory(module)
         for _, _, module, alone in self._optimizers(state):
             for parameter in module.parameters():
                 held = alone.state.get(parameter, {})
                 for key, value in held.items():
                     held[key] = value.clone() if isinstance(value, Tensor) else value
-        for streams in self.streams.values():
-            streams[index] = streams[index].clone_state()
+        # The pack's own streams may be part of a CUDA graph: who leaves takes copies.
+        state.streams = {name: rng.clone_state() for name, rng in state.streams.items()}
         self.states[index] = None
 
     def _networks(self, state: TrainState) -> Iterator[tuple[StackedNetwork, nn.Module]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wgan.config import TrainConfig
+from wgan.cuda_graph import captured
 from wgan.data import Data
 from wgan.packed.iteration import Packed
 from wgan.packed.rules import unpackable
@@ -86,7 +87,7 @@ def _train(
                 state.begun = True
             yield from _yield(pack, first)
 
-        iterate = Packed(config, data, pack)
+        iterate = captured(Packed(config, data, pack))
         while pack.step < config.steps and any(True for _ in pack.present()):
             started = time.perf_counter()
             _set_learning_rates(config, pack)  # type: ignore[arg-type]
