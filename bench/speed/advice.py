@@ -17,6 +17,7 @@ from bench.speed.figures import CellFigures
 from bench.speed.measure import Measured
 from bench.speed.predict import Prediction, predict
 from bench.speed.trial import Arrangement
+from bench.speed.units import Unit
 from bench.store import Planned
 from bench.tracker import spell
 from wgan.components import ConfigError
@@ -32,11 +33,12 @@ class Findings:
     """Everything that advice is made from.
 
     Attributes:
+        units: what slots train at a time.
         figures: by label; shares: of the peak, by the name of a measured cell.
     """
 
     arrangement: Arrangement
-    planned: Sequence[Planned]
+    units: Sequence[Unit]
     cells: Sequence[Cell]
     figures: Mapping[str, CellFigures]
     measured: Measured
@@ -66,13 +68,8 @@ def _evaluation(found: Findings) -> Iterator[str]:
         return
     every = found.cells[0].spec.evaluate.every
     seldom = [
-        dataclasses.replace(
-            item,
-            spec=dataclasses.replace(
-                item.spec, evaluate=dataclasses.replace(item.spec.evaluate, every=2 * every)
-            ),
-        )
-        for item in found.planned
+        unit._replace(items=tuple(_evaluated(item, 2 * every) for item in unit.items))
+        for unit in found.units
     ]
     less = predict(seldom, found.figures, found.measured.beside, server=found.measured.server)
     saved = 1 - less.seconds.middle / found.prediction.seconds.middle
@@ -81,6 +78,12 @@ def _evaluation(found: Findings) -> Iterator[str]:
             f"evaluation takes {share:.0%} of the time: `evaluate: {{every: {2 * every}}}` in "
             f"place of {every} would save {saved:.0%}"
         )
+
+
+def _evaluated(item: Planned, every: int) -> Planned:
+    """The run with so many steps between evaluations."""
+    evaluate = dataclasses.replace(item.spec.evaluate, every=every)
+    return dataclasses.replace(item, spec=dataclasses.replace(item.spec, evaluate=evaluate))
 
 
 def _alternatives(found: Findings) -> Iterator[str]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
-
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -53,9 +49,3 @@ class Launch:
             ):
                 if given:
                     raise ConfigError((name,), "stands in the cluster file with --backend slurm")
-
-
-def own_threads(count: int) -> None:
-    """Give libraries that are still to be loaded here so many threads, as a run's process has."""
-    if "numpy" not in sys.modules:
-        os.environ.update(dict.fromkeys(_THREADS, str(count)))

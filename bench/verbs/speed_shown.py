@@ -122,14 +122,15 @@ def _unmeasured(found: Findings) -> Iterator[str]:
     for (why, like), names in reasons.items():
         first = "; ".join(names[:3]) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")
         yield f"~ {first}: estimated from {like}, by updates, images and samples ({why})"
-    problem = found.measured.problems.get(TOGETHER)
-    if problem is not None:
-        yield f"how much runs slow each other down could not be measured: {problem}"
+    keys = {cell.key for cell in found.cells}
+    for what, why in found.measured.problems.items():
+        if what not in keys:
+            yield f"not measured, and taken for no gain and no loss: {what} ({why})"
 
 
 def _prediction_lines(answer: Answer) -> Iterator[str]:
     found, beside = answer.found, answer.found.measured.beside
-    if beside.slots > 1:
+    if beside.slots > 1 and TOGETHER not in found.measured.problems:
         yield (
             f"{beside.slots} runs at once: a step takes {beside.training:.2f} times as long as "
             f"alone, an evaluation {beside.evaluation:.2f} times"

@@ -21,6 +21,7 @@ from bench.speed.figures import CellFigures, SideBySide, Timing
 from bench.speed.measure import Alternative, Measured
 from bench.speed.predict import predict
 from bench.speed.trial import Arrangement
+from bench.speed.units import alone
 from bench.store import Planned
 
 TWO_SLOTS = Arrangement("local", 2)
@@ -53,10 +54,9 @@ def findings(
     cells = group(planned)
     measured.setdefault("beside", SideBySide(min(runs, arrangement.slots)))
     found = Measured(cells={cells[0].key: figures}, **measured)
-    prediction = predict(planned, {"gan": figures}, found.beside, server=found.server)
-    return Findings(
-        arrangement, planned, cells, {"gan": figures}, found, prediction, {"gan": share}
-    )
+    units = alone(planned)
+    prediction = predict(units, {"gan": figures}, found.beside, server=found.server)
+    return Findings(arrangement, units, cells, {"gan": figures}, found, prediction, {"gan": share})
 
 
 def told(*args: Any, **named: Any) -> Sequence[str]:

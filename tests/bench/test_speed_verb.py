@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -169,6 +168,17 @@ BAD: dict[str, tuple[list[str], str]] = {
 }
 
 
+def test_a_cluster_with_gpus_is_not_measured_without_one(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    (here / "big.yaml").write_text("gpus: 1\n")
+    answer = speed("--backend", "slurm", "--cluster", "big.yaml")
+    assert answer.exit_code == 2
+    assert answer.stderr.startswith("cluster: big.yaml asks for GPUs, and this machine has none")
+    assert "call speed on a node that has one" in answer.stderr
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_what_cannot_be_is_refused_in_a_sentence(
     here: Path, case: str, monkeypatch: pytest.MonkeyPatch
@@ -232,34 +242,38 @@ def test_ctrl_c_ends_it_at_once_and_leaves_nothing(here: Path, backend: str) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_prediction_is_what_the_run_then_takes(here: Path) -> None:
-    """Within a factor of 1.5, either way; of two trials the better, since others disturb."""
+    """Within a factor of 1.5, either way.
+
+    Others may disturb it at any time. So it is predicted before the run and after it, which are
+    taken together, and the second of two trials may make good what the first could not show.
+    """
     (here / "tiny.yaml").write_text(TINY.replace("steps: 40", "steps: 600"))
-    factors = [factor(here, number) for number in range(2)]
-    assert min(abs(math.log(value)) for value in factors) < math.log(1.5)
+    assert any(abs(math.log(factor(here, number))) < math.log(1.5) for number in range(2))
 
 
 def factor(here: Path, number: int) -> float:
     """Predicted over real seconds."""
-
-    def ask(verb: str, *options: str) -> str:
-        done = subprocess.run(
-            [*COMMAND, verb, "tiny.yaml", "--results", f"results-{number}", *options],
-            env=environment(here),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout
-
-    found: dict[str, Any] = json.loads(ask("speed", "--seconds", "40", "--json"))
-    match = re.search(r"4 done in ([\d,]+) s;", ask("run", "--plain"))
+    before = predicted(here, f"before-{number}")
+    said = ask(here, "run", "--plain", "--results", f"real-{number}")
+    after = predicted(here, f"after-{number}")
+    match = re.search(r"4 done in ([\d,]+) s;", said)
     assert match is not None
-    predicted = float(found["prediction"]["seconds"])
     real = float(match[1].replace(",", ""))
-    sys.stdout.write(f"\npredicted {predicted:.1f} s, took {real:.0f} s\n")
-    return predicted / real
+    sys.stdout.write(f"\npredicted {before:.1f} s and {after:.1f} s, took {real:.0f} s\n")
+    return math.sqrt(before * after) / real
+
+
+def predicted(here: Path, results: str) -> float:
+    answer = ask(here, "speed", "--seconds", "40", "--json", "--results", results)
+    return float(json.loads(answer)["prediction"]["seconds"])
+
+
+def ask(here: Path, verb: str, *options: str) -> str:
+    words = [*COMMAND, verb, "tiny.yaml", *options]
+    done = subprocess.run(words, env=environment(here), capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 @pytest.mark.gpu
