@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -104,4 +105,15 @@ def mixture(name: str, modes: Tensor, std: float) -> Density:
         noise = torch.randn(count, modes.shape[1], generator=rng, device=rng.device)
         return held(rng.device)[chosen] + std * noise
 
-    return Density(name, (modes.shape[1],), sampler, modes=modes, mode_std=std)
+    def together(count: int, rngs: Sequence[torch.Generator]) -> Tensor:
+        device = rngs[0].device
+        chosen = torch.empty(len(rngs), count, dtype=torch.int64, device=device)
+        noise = torch.empty(len(rngs), count, modes.shape[1], device=device)
+        for indices, steps, rng in zip(chosen, noise, rngs, strict=True):
+            torch.randint(len(modes), (count,), generator=rng, out=indices)
+            torch.randn(count, modes.shape[1], generator=rng, out=steps)
+        return modes.to(device)[chosen] + std * noise
+
+    return Density(
+        name, (modes.shape[1],), sampler, modes=modes, mode_std=std, together=together
+    )

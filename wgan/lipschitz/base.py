@@ -93,15 +93,24 @@ class LipschitzMethod(Component, family="lipschitz"):
     def after_step(self, critic: nn.Module) -> None:
         """Projection and state, after the optimizer's step."""
 
-    def packed_penalty(
-        self, critic: nn.Module, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]
+    def packed_points(
+        self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]
     ) -> Tensor | None:
-        """The penalties of k critics that are trained as one, shape (k,), or None.
+        """Where `packed_penalty` looks at the gradients of k critics, (k, M, ...), or None.
 
         Args:
-            critic: maps (k, N, ...) to scores (k, N); row i depends on critic i alone.
             real, fake: (k, N, ...), neither requiring grad.
             rngs: each training's own stream, to be drawn from as `penalty` does.
+        """
+        return None
+
+    def packed_penalty(self, critic: nn.Module, norms: Tensor | None) -> Tensor | None:
+        """The penalties of k critics that train as one, (k,), or None.
+
+        Args:
+            critic: its parameters are stacked, (k, ...).
+            norms: ||grad f||_2 at the points that were asked for, (k, M), differentiable in the
+                parameters; None where none were.
         """
         return None
 

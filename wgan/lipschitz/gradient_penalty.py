@@ -57,13 +57,17 @@ class GradientPenalty(LipschitzMethod):
         norms = [gradient_norms(critic, batch) for batch in points]
         return self.weight * excess_cost(torch.cat(norms), self.target, self.sides)
 
-    def packed_penalty(
-        self, critic: nn.Module, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]
+    def packed_points(
+        self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]
     ) -> Tensor:
-        """The penalties of k batches, shape (k,)."""
-        points = self._points(real, fake, lambda: stacked_uniform_per_sample(real, rngs))
-        norms = [stacked_gradient_norms(critic, batch) for batch in points]
-        return self.weight * excess_cost(torch.cat(norms, dim=1), self.target, self.sides)
+        """x^ of k batches."""
+        points = list(self._points(real, fake, lambda: stacked_uniform_per_sample(real, rngs)))
+        return points[0] if len(points) == 1 else torch.cat(points, dim=1)
+
+    def packed_penalty(self, critic: nn.Module, norms: Tensor | None) -> Tensor:
+        """The penalties of k batches, (k,)."""
+        assert norms is not None
+        return self.weight * excess_cost(norms, self.target, self.sides)
 
     def _points(
         self, real: Tensor, fake: Tensor, draw_mix: Callable[[], Tensor]
@@ -91,18 +95,6 @@ def gradient_norms(critic: nn.Module, points: Tensor) -> Tensor:
         scores = critic(points)
     (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
     norms: Tensor = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
-    return norms
-
-
-def stacked_gradient_norms(critic: nn.Module, points: Tensor) -> Tensor:
-    """`gradient_norms` of k critics at once, each at points of its own.
-
-    Args:
-        points: (k, N, ...); the norms have shape (k, N).
-    """
-    points = points.detach().requires_grad_()
-    (gradients,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
-    norms: Tensor = torch.linalg.vector_norm(gradients.flatten(2), dim=2)
     return norms
 
 

@@ -6,9 +6,6 @@ captured as `Eager`'s can.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 
 from wgan.config import TrainConfig
@@ -87,16 +84,14 @@ class Packed:
 
     def _draw_noise(self) -> Tensor:
         config = self.config
-        return torch.stack(
-            [
-                config.generator.draw(
-                    self.data, config.noise_size, config.batch_size, rng, self._dtype
-                )
-                for rng in self.state.streams["noise"]
-            ]
+        return config.generator.draw_each(
+            self.data,
+            config.noise_size,
+            config.batch_size,
+            self.state.streams["noise"],
+            self._dtype,
         )
 
     def _draw_real(self, purpose: str) -> Tensor:
-        rngs: Sequence[torch.Generator] = self.state.streams[purpose]
-        batches = [self.data.batch(self.config.batch_size, rng) for rng in rngs]
-        return torch.stack(batches).to(self._dtype)
+        batches = self.data.batches(self.config.batch_size, self.state.streams[purpose])
+        return batches.to(self._dtype)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from wgan.config import TrainConfig
 from wgan.iteration import Seen
+from wgan.packed.critics import stacked_critic
 from wgan.packed.networks import StackedNetwork
 from wgan.packed.stack import own
 from wgan.state import TrainState
@@ -30,7 +31,7 @@ class PackedState:
     def __init__(self, config: TrainConfig, states: Sequence[TrainState], size: int) -> None:
         self.states: list[TrainState | None] = list(states)
         filled = [*states, *[states[0]] * (size - len(states))]
-        self.critic = StackedNetwork([state.critic for state in filled])
+        self.critic = stacked_critic([state.critic for state in filled])
         self.generator = StackedNetwork([state.generator for state in filled])
         averages = [state.average for state in filled if state.average is not None]
         self.average = StackedNetwork(averages) if averages else None

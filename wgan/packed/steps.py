@@ -9,12 +9,13 @@ from torch import Tensor
 
 from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
+from wgan.packed.critics import StackedCritic
 from wgan.packed.networks import StackedNetwork
 from wgan.steps import CriticStep
 
 
 def critic_step(
-    critic: StackedNetwork,
+    critic: StackedCritic,
     generator: StackedNetwork,
     optimizer: torch.optim.Optimizer,
     loss: Loss,
@@ -36,18 +37,21 @@ def critic_step(
     with torch.no_grad():
         fake = generator(noise)
 
-    # Score real and generated samples.
-    real_scores, fake_scores = critic(real), critic(fake)
+    # Score real and generated samples; take the gradients that the due penalties look at.
+    due = [method for method in methods if count % method.every == 0]
+    points = [m.packed_points(real, fake, streams[f"penalty:{m.name}"]) for m in due]
+    asked = [batch for batch in points if batch is not None]
+    (real_scores, fake_scores), gradients = critic.judge([real, fake], _join(asked))
     critic_loss = loss.critic_loss(real_scores, fake_scores)
 
     # Add the constraint's penalty.
     penalty = torch.zeros_like(critic_loss)
-    for method in methods:
-        if count % method.every == 0:
-            added = method.packed_penalty(critic, real, fake, streams[f"penalty:{method.name}"])
-            if added is not None:
-                lazy = method.every > 1 and method.scale_by_every
-                penalty = penalty + (added * method.every if lazy else added)
+    norms = _split_norms(gradients, points)
+    for method, seen in zip(due, norms, strict=True):
+        added = method.packed_penalty(critic, seen)
+        if added is not None:
+            lazy = method.every > 1 and method.scale_by_every
+            penalty = penalty + (added * method.every if lazy else added)
 
     # Update, then project back.
     critic.backward(critic_loss + penalty)
@@ -60,7 +64,7 @@ def critic_step(
 
 
 def generator_step(
-    critic: StackedNetwork,
+    critic: StackedCritic,
     generator: StackedNetwork,
     optimizer: torch.optim.Optimizer,
     loss: Loss,
@@ -84,3 +88,19 @@ def generator_step(
     optimizer.step()
     critic.requires_grad_(True)
     return generator_loss.detach()
+
+
+def _join(batches: Sequence[Tensor]) -> Tensor | None:
+    """Batches (k, N, ...) one after another, or None."""
+    if len(batches) < 2:
+        return batches[0] if batches else None
+    return torch.cat(list(batches), dim=1)
+
+
+def _split_norms(gradients: Tensor | None, points: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """||gradient||_2 at each method's points, (k, N), and None for a method that asked for none."""
+    if gradients is None:
+        return [None for _ in points]
+    norms = torch.linalg.vector_norm(gradients.flatten(2), dim=2)
+    parts = iter(norms.split([batch.shape[1] for batch in points if batch is not None], dim=1))
+    return [None if batch is None else next(parts) for batch in points]
