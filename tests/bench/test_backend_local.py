@@ -325,8 +325,9 @@ def test_a_process_has_the_threads_of_its_slot(tmp_path: Path, local: Local) -> 
     local.states()
     pid = when_trained_a_little(item)
     assert psutil.Process(pid).environ()["OMP_NUM_THREADS"] == "1"
-    # Its own, the heartbeat's and the parent's watch.
-    assert psutil.Process(pid).num_threads() <= 4
+    # Beside its own there are the heartbeat's and the parent's watch, which sleep.
+    spent = [each.user_time + each.system_time for each in psutil.Process(pid).threads()]
+    assert sum(seconds > 0.1 for seconds in spent) <= 1
 
 
 @pytest.mark.parametrize(

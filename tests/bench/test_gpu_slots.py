@@ -328,7 +328,8 @@ def test_runs_on_a_real_gpu_are_trained_there_and_spares_do_not_touch_it(tmp_pat
         while backend.busy():
             backend.states()
             for waiting in backend._processes._spares.values():
-                touched += [name for spare in waiting for name in open_gpus(spare.process.pid)]
+                unused = [spare for spare in waiting if not spare.served]
+                touched += [name for spare in unused for name in open_gpus(spare.process.pid)]
             backend.wait(0.1)
     finally:
         backend.close()

@@ -222,11 +222,12 @@ def test_runs_in_one_process_on_a_real_gpu_have_the_bits_of_runs_alone(tmp_path:
         backend._processes.start = noting(start, places)
         items = planned(tmp_path / name, *order)
         try:
-            for item in items:
+            for item in items:  # the second waits while the first, whichever it is, trains
                 backend.submit([item])
-                while backend.busy():
-                    backend.states()
-                    backend.wait(0.1)
+                backend.states()
+            while backend.busy():
+                backend.states()
+                backend.wait(0.1)
         finally:
             backend.close()
         assert [state_of(item.folder)["state"] for item in items] == ["done", "done"]

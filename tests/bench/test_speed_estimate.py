@@ -18,6 +18,7 @@ from bench import worker
 from bench.backends.packing import Pack, form
 from bench.cli import main
 from bench.environment import code_hash
+from bench.speed import estimate as module
 from bench.speed.cells import key_of
 from bench.speed.estimate import Estimate, spell_range
 from bench.speed.estimate import estimate as from_packs
@@ -208,3 +209,23 @@ def test_plan_shows_it_or_says_how_to_get_it(
     keep(Kept("--backend local", 1, 0.0, SideBySide(1), {key: OURS}))
     assert "\nestimated " in plan()
     assert json.loads(plan("--json"))["estimate"]["slots"] == 1
+
+
+def test_however_many_runs_are_finished_a_hundred_at_most_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> dict[str, Any]:
+        read.append(path)
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(module, "read_json", counted)
+    (pending,) = Store(tmp_path, "s").plan(GAN[:1])
+    done = [
+        replace(pending, spec=replace(pending.spec, label=str(number // 5)), state="done", final={})
+        for number in range(1000)
+    ]
+    kept = [replace(item, action="keep") for item in done]
+    assert estimate([pending, *kept], tmp_path / "kept") is None
+    assert len(read) == 100

@@ -242,7 +242,8 @@ def test_a_results_folder_that_cannot_be_written_is_refused(
 
 
 def environment(here: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "WGAN_BENCH_CACHE": str(here / "cache")}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "WGAN_BENCH_CACHE": str(here / "cache")}
 
 
 @pytest.mark.slow
