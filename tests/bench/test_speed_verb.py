@@ -311,6 +311,7 @@ def test_a_gpu_is_measured_and_its_runs_predicted(here: Path) -> None:
         .replace("every: 20, samples: 32", "every: 100, samples: 200")
     )
     words = [*COMMAND, "speed", "tiny.yaml", "--gpus", "all", "--per-gpu", "2", "--json"]
+    words += ["--seconds", "120"]
     done = subprocess.run(words, env=environment(here), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
