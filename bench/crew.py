@@ -95,14 +95,13 @@ class Crew:
         """Take those that are free, and find out where each goes on."""
         for member in self.members:
             member.does(member.take)
-        if not self.living:
-            return None
         for member in self.living if self._print_to is not None else ():
             if member.does(self._print_into, member):
                 break
-        if not self.living:
+        self.members[:] = self.living
+        if not self.members:
             return None
-        first = self.living[0]
+        first = self.members[0]
         self._postpone(other for other in self.living if kind(other.spec) != kind(first.spec))
         try:
             material = self._stop.unless_stopped(
@@ -111,22 +110,23 @@ class Crew:
         except (Exception, CutShort) as error:
             self._raise_in_each(error)
             return None
-        for member in self.living:
+        for member in self.members:
             member.does(member.begin, material)
-        return material if self.living else None
+        self.members[:] = self.living
+        return material if self.members else None
 
     def _choose(self) -> int:
         """The size of the stack, whose members stay; those that do not fit are postponed."""
-        first, allowed = self.living[0], self._place.allow_numerics
+        first, allowed = self.members[0], self._place.allow_numerics
         size, step = first.beginning.pack(allowed), first.beginning.state.step
         mates = [
             member
-            for member in self.living
+            for member in self.members
             if (member.beginning.pack(allowed), member.beginning.state.step) == (size, step)
         ]
         if size is None:
             size = 1 if packed.unpackable(first.spec.config) else len(mates)
-        self._postpone(member for member in self.living if member not in mates[:size])
+        self._postpone(member for member in self.members if member not in mates[:size])
         return size
 
     def _postpone(self, members: Iterable[Member]) -> None:

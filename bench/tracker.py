@@ -6,13 +6,14 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from bench.backends.base import cost
 from bench.environment import pack_size
 from bench.files import FileError, last_row, read_json
 from bench.lease import heartbeat_of
+from bench.packs import listed_seeds
 from bench.run_folder import RunFolder
 from bench.store import Planned
 
@@ -35,6 +36,28 @@ class Figure:
     quality: str
     seconds_left: float | None
     together: int = 1
+    beside: tuple[int, ...] = ()  # seeds of those that are shown with it
+
+    @property
+    def name(self) -> str:
+        """The run, or those that are shown with it, as a person calls them."""
+        return f"{self.label} {listed_seeds((self.seed, *self.beside))}"
+
+
+def merged(figures: Sequence[Figure]) -> list[Figure]:
+    """The figures, those of runs in a pack as one: they make the same steps at the same time."""
+    found: dict[object, Figure] = {}
+    for figure in figures:
+        alone = figure.together == 1
+        key = (figure.label, figure.seed if alone else None, figure.step, figure.together)
+        first = found.get(key)
+        # What a score is like differs from run to run; that of none stands for all.
+        found[key] = (
+            figure
+            if first is None
+            else replace(first, beside=(*first.beside, figure.seed), quality="")
+        )
+    return list(found.values())
 
 
 class Tracker:

@@ -7,10 +7,11 @@ value. A forward computes the effective weight once and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,19 @@ class Reparametrised(nn.Module):
         if kept is not None:
             kept[key] = weight
         return weight
+
+
+@runtime_checkable
+class StackableReparametrisation(Protocol):
+    """A reparametrisation that can be made for the layers of k critics at once."""
+
+    def stacked(self, held: Mapping[str, Tensor]) -> nn.Module:
+        """The module that maps raw weights (k, out, in) to effective ones.
+
+        Args:
+            held: this module's parameters and buffers by name, stacked, (k, ...).
+        """
+        ...
 
 
 @contextmanager

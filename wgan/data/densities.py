@@ -114,6 +114,4 @@ def mixture(name: str, modes: Tensor, std: float) -> Density:
             torch.randn(count, modes.shape[1], generator=rng, out=steps)
         return modes.to(device)[chosen] + std * noise
 
-    return Density(
-        name, (modes.shape[1],), sampler, modes=modes, mode_std=std, together=together
-    )
+    return Density(name, (modes.shape[1],), sampler, modes=modes, mode_std=std, together=together)

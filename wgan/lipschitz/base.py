@@ -11,13 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from wgan.components import Component, setting
 from wgan.networks.base import Shape
+
+
+class StackedLayers(Protocol):
+    """What a penalty may know of k critics that train as one."""
+
+    def matrices(self) -> list[Tensor]:
+        """The raw weights of the dense layers, each (k, out, in)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,10 @@ class LipschitzMethod(Component, family="lipschitz"):
     def after_step(self, critic: nn.Module) -> None:
         """Projection and state, after the optimizer's step."""
 
+    def unpackable(self) -> str | None:
+        """Why critics under these settings cannot train as one, in words, or None."""
+        return None if self.packable else f"the method {self.name} has no packed form"
+
     def packed_points(
         self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]
     ) -> Tensor | None:
@@ -104,11 +116,11 @@ class LipschitzMethod(Component, family="lipschitz"):
         """
         return None
 
-    def packed_penalty(self, critic: nn.Module, norms: Tensor | None) -> Tensor | None:
+    def packed_penalty(self, critic: StackedLayers, norms: Tensor | None) -> Tensor | None:
         """The penalties of k critics that train as one, (k,), or None.
 
         Args:
-            critic: its parameters are stacked, (k, ...).
+            critic: k critics, for a penalty that depends on their weights.
             norms: ||grad f||_2 at the points that were asked for, (k, M), differentiable in the
                 parameters; None where none were.
         """

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.components import setting
-from wgan.lipschitz.base import LipschitzMethod
+from wgan.lipschitz.base import LipschitzMethod, StackedLayers
 from wgan.piecewise import differentiated_twice
 
 
@@ -57,14 +57,12 @@ class GradientPenalty(LipschitzMethod):
         norms = [gradient_norms(critic, batch) for batch in points]
         return self.weight * excess_cost(torch.cat(norms), self.target, self.sides)
 
-    def packed_points(
-        self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]
-    ) -> Tensor:
+    def packed_points(self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
         """x^ of k batches."""
         points = list(self._points(real, fake, lambda: stacked_uniform_per_sample(real, rngs)))
         return points[0] if len(points) == 1 else torch.cat(points, dim=1)
 
-    def packed_penalty(self, critic: nn.Module, norms: Tensor | None) -> Tensor:
+    def packed_penalty(self, critic: StackedLayers, norms: Tensor | None) -> Tensor:
         """The penalties of k batches, (k,)."""
         assert norms is not None
         return self.weight * excess_cost(norms, self.target, self.sides)

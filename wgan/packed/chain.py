@@ -37,7 +37,7 @@ class Chain:
     biases: Sequence[Tensor]
 
     def up(self, x: Tensor) -> list[Tensor]:
-        """x and the hidden layers' values h_l, each (k, N, units), from x (k, N, d)."""
+        """X and the hidden layers' values h_l, each (k, N, units), from x (k, N, d)."""
         values = [x]
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             values.append(_dense(values[-1], weight, bias).relu_())
@@ -96,7 +96,7 @@ def _dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _outer(left: Tensor, right: Tensor, into: Tensor) -> None:
-    """left' right, (k, out, in), summed over the samples."""
+    """Left' right, (k, out, in), summed over the samples."""
     if right.shape[2] < _NARROW:
         into.copy_(torch.bmm(right.transpose(1, 2), left).transpose(1, 2))
     else:
@@ -120,6 +120,6 @@ class ScoresOfGenerated(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx, by_score: Tensor) -> tuple[None, Tensor]:  # type: ignore[no-untyped-def,override]
-        """s p_0."""
+        """S p_0."""
         (gradients,) = ctx.saved_tensors
         return None, by_score.unsqueeze(2) * gradients

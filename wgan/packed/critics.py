@@ -12,9 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from wgan.layers import ReparametrisedLinear
 from wgan.networks.base import Flat
 from wgan.packed.chain import Chain, ScoresOfGenerated
-from wgan.packed.networks import StackedNetwork, leaves
+from wgan.packed.networks import StackedLinear, StackedNetwork, leaves
 
 
 class Judged(NamedTuple):
@@ -45,41 +46,71 @@ class ChainedCritic(StackedCritic):
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         super().__init__(modules)
-        held = list(self.stack.parameters.values())
-        self.chain = Chain([w.detach() for w in held[::2]], [b.detach() for b in held[1::2]])
-        self._into = (self.stack.gradients[::2], self.stack.gradients[1::2])
+        self._dense = [layer for layer in self.layers if isinstance(layer, StackedLinear)]
+        # Without reparametrisation the weights' gradients are written where they are to be.
+        self._plain = all(layer.reparametrisation is None for layer in self._dense)
+        held = self.stack.gradients
+        self._into = (held[::2], held[1::2]) if self._plain else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(k, N, ...) to scores (k, N), differentiable in x alone."""
-        scores: Tensor = ScoresOfGenerated.apply(self.chain, x.flatten(2))
+        with torch.no_grad():
+            chain = self._chain([layer.effective_weight() for layer in self._dense])
+        scores: Tensor = ScoresOfGenerated.apply(chain, x.flatten(2))
         return scores
 
     def judge(self, batches: Sequence[Tensor], points: Tensor | None) -> Judged:
         """Scores and gradients are leaves; what `backward` needs is kept."""
         joined = torch.cat([*batches, *([] if points is None else [points])], dim=1).flatten(2)
         count = sum(batch.shape[1] for batch in batches)
-        values = self.chain.up(joined)
-        slopes = self.chain.down(values)
-        scores = self.chain.scores([value[:, :count] for value in values]).requires_grad_()
-        gradients = None
+        weights = [layer.effective_weight() for layer in self._dense]
+        chain = self._chain(weights)
+        values = chain.up(joined)
+        slopes = chain.down(values)
+        scores = chain.scores([value[:, :count] for value in values]).requires_grad_()
+        seen = [scores]
         if points is not None:
-            gradients = self.chain.gradients(slopes, count).requires_grad_()
-        self._kept = values, slopes, scores, gradients
+            seen.append(chain.gradients(slopes, count).requires_grad_())
+        self._kept = chain, values, slopes, seen, weights
         return Judged(
             list(scores.split([batch.shape[1] for batch in batches], dim=1)),
-            None if gradients is None or points is None else gradients.view_as(points),
+            None if points is None else seen[1].view_as(points),
         )
 
     def backward(self, losses: Tensor) -> None:
         """As in `StackedNetwork`; only once after each `judge`."""
-        values, slopes, scores, gradients = self._kept
+        chain, values, slopes, seen, weights = self._kept
         del self._kept
-        by_score, *by_gradient = torch.autograd.grad(
-            losses.sum(), [scores, *([] if gradients is None else [gradients])]
+        parameters = list(self.stack.parameters.values())
+        by_score, *rest = torch.autograd.grad(losses.sum(), [*seen, *parameters], allow_unused=True)
+        by_gradient = rest[0] if len(seen) > 1 else None
+        into = self._into or (
+            [torch.empty_like(weight) for weight in weights],
+            [torch.empty_like(layer.bias) for layer in self._dense],
         )
-        self.chain.weigh(
-            values, slopes, by_score, by_gradient[0] if by_gradient else None, self._into
+        chain.weigh(values, slopes, by_score, by_gradient, into)
+        if not self._plain:
+            self._through_weights(weights, *into)
+        # A penalty of the weights themselves has given them a gradient too.
+        for held, added in zip(self.stack.gradients, rest[len(seen) - 1 :], strict=True):
+            if added is not None:
+                held.add_(added)
+
+    def _chain(self, weights: Sequence[Tensor]) -> Chain:
+        biases = [layer.bias.detach() for layer in self._dense if layer.bias is not None]
+        return Chain([weight.detach() for weight in weights], biases)
+
+    def _through_weights(
+        self, weights: Sequence[Tensor], by_weight: Sequence[Tensor], by_bias: Sequence[Tensor]
+    ) -> None:
+        """Carry the gradient from the effective weights on to the raw parameters."""
+        biases = [layer.bias for layer in self._dense]
+        gradients = torch.autograd.grad(
+            [*weights, *biases],
+            list(self.stack.parameters.values()),
+            [*by_weight, *by_bias],
         )
+        torch._foreach_copy_(self.stack.gradients, gradients)
 
 
 def stacked_critic(modules: Sequence[nn.Module]) -> StackedCritic:
@@ -93,8 +124,8 @@ def is_chain(critic: nn.Module) -> bool:
     first, *layers, flat = (layer for _, layer in leaves(critic))
     if type(first) is not nn.Flatten or type(flat) is not Flat or len(layers) % 2 == 0:
         return False
-    return all(
-        type(layer) is (nn.ReLU if index % 2 else nn.Linear)
-        and (index % 2 == 1 or getattr(layer, "bias", None) is not None)
-        for index, layer in enumerate(layers)
+    dense, between = layers[::2], layers[1::2]
+    return all(isinstance(layer, nn.ReLU) for layer in between) and all(
+        type(layer) in (nn.Linear, ReparametrisedLinear) and layer.bias is not None
+        for layer in dense
     )

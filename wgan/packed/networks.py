@@ -11,22 +11,42 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from wgan.layers import ReparametrisedLinear, StackableReparametrisation
 from wgan.networks.base import Flat
+from wgan.packed.norms import StackedBatchNorm, StackedFeatureNorm
 from wgan.packed.stack import Stack
+from wgan.piecewise import ReLU
 
 
 class StackedLinear(nn.Module):
-    """k dense layers: weight (k, out, in), bias (k, out) or None."""
+    """k dense layers: weight (k, out, in), bias (k, out) or None.
 
-    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None) -> None:
+    `reparametrisation`, if any, makes of the stacked raw weights those to compute with.
+    """
+
+    def __init__(
+        self,
+        weight: nn.Parameter,
+        bias: nn.Parameter | None,
+        reparametrisation: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.weight, self.bias = weight, bias
+        self.reparametrisation = reparametrisation
+
+    def effective_weight(self) -> Tensor:
+        """The weights that the layers compute with, differentiable in the raw ones."""
+        if self.reparametrisation is None:
+            return self.weight
+        weight: Tensor = self.reparametrisation(self.weight)
+        return weight
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (k, N, in) to (k, N, out)."""
+        weight = self.effective_weight().transpose(1, 2)
         if self.bias is None:
-            return torch.bmm(x, self.weight.transpose(1, 2))
-        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight.transpose(1, 2))
+            return torch.bmm(x, weight)
+        return torch.baddbmm(self.bias.unsqueeze(1), x, weight)
 
 
 class StackedFlat(nn.Module):
@@ -44,6 +64,37 @@ def _linear(layer: nn.Module, held: Held) -> nn.Module:
     return StackedLinear(held["weight"], held.get("bias"))  # type: ignore[arg-type]
 
 
+def _reparametrised(layer: nn.Module, held: Held) -> nn.Module:
+    assert isinstance(layer, ReparametrisedLinear)
+    inner = layer.reparametrisation
+    assert isinstance(inner, StackableReparametrisation)
+    prefix = "reparametrisation."
+    own = {key.removeprefix(prefix): held[key] for key in held if key.startswith(prefix)}
+    return StackedLinear(held["weight"], held.get("bias"), inner.stacked(own))  # type: ignore[arg-type]
+
+
+def _layer_norm(layer: nn.Module, held: Held) -> nn.Module:
+    assert isinstance(layer, nn.LayerNorm)
+    return StackedFeatureNorm(1, layer.eps, held["weight"], held["bias"])
+
+
+def _group_norm(layer: nn.Module, held: Held) -> nn.Module:
+    assert isinstance(layer, nn.GroupNorm)
+    return StackedFeatureNorm(layer.num_groups, layer.eps, held["weight"], held["bias"])
+
+
+def _batch_norm(layer: nn.Module, held: Held) -> nn.Module:
+    assert isinstance(layer, nn.BatchNorm1d)
+    stacked = StackedBatchNorm(layer, held["weight"], held["bias"])
+    if layer.track_running_stats:
+        stacked.running = (
+            held["running_mean"],
+            held["running_var"],
+            held["num_batches_tracked"],
+        )
+    return stacked
+
+
 def _unflatten(layer: nn.Module, held: Held) -> nn.Module:
     assert isinstance(layer, nn.Unflatten)
     return nn.Unflatten(2, layer.unflattened_size)
@@ -52,9 +103,14 @@ def _unflatten(layer: nn.Module, held: Held) -> nn.Module:
 # What stacks a layer of exactly this type.
 STACKED: dict[type[nn.Module], Callable[[nn.Module, Held], nn.Module]] = {
     nn.Linear: _linear,
+    ReparametrisedLinear: _reparametrised,
+    nn.LayerNorm: _layer_norm,
+    nn.GroupNorm: _group_norm,
+    nn.BatchNorm1d: _batch_norm,
     nn.Flatten: lambda layer, held: nn.Flatten(2),
     nn.Unflatten: _unflatten,
     nn.ReLU: lambda layer, held: layer,
+    ReLU: lambda layer, held: layer,
     nn.Tanh: lambda layer, held: layer,
     nn.Identity: lambda layer, held: layer,
     Flat: lambda layer, held: StackedFlat(),
@@ -101,6 +157,10 @@ class StackedNetwork(nn.Module):
         assert self.stack.block.grad is not None
         norms: Tensor = torch.linalg.vector_norm(self.stack.block.grad, dim=1)
         return norms
+
+    def matrices(self) -> list[Tensor]:
+        """The raw weights of the dense layers, each (k, out, in)."""
+        return [layer.weight for layer in self.layers if isinstance(layer, StackedLinear)]
 
     @torch.no_grad()
     def move_towards(self, other: StackedNetwork, share: float) -> None:

@@ -11,8 +11,9 @@ from wgan.packed.networks import STACKED, leaves
 def unpackable(config: TrainConfig) -> str | None:
     """Why runs of this configuration cannot train as one stacked model, in words, or None."""
     for method in config.lipschitz:
-        if not method.packable:
-            return f"the method {method.name} has no packed form"
+        reason = method.unpackable()
+        if reason is not None:
+            return reason
     with torch.device("meta"):
         shape = config.dataset.shape
         networks = {
