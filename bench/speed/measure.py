@@ -91,7 +91,9 @@ class Measuring:
     def __init__(
         self, shop: Workshop, arrangement: Arrangement, seconds: float, tell: Tell
     ) -> None:
-        self.shop, self.arrangement, self.tell = shop, arrangement, tell
+        self.shop, self.tell = shop, tell
+        # Each run of a trial by itself, but where packs are what is measured.
+        self.arrangement = dataclasses.replace(arrangement, packed=False)
         self.seconds = seconds
         self.until = time.monotonic() + seconds
         self.found = Measured(beside=SideBySide(arrangement.slots))
