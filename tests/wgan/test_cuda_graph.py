@@ -374,7 +374,7 @@ def test_a_capture_that_fails_on_the_device_leaves_the_training_as_it_was(monkey
 def test_a_training_that_leaves_its_captured_pack_draws_no_more():
     from wgan.packed import train_packed
 
-    settings = {"network": {"mlp": {"width": 8}}, "critic_steps": 2, "steps": 30}
+    settings = {"network": {"mlp": {"width": 16}}, "batch_size": 32, "steps": 30}
     config, data = small("wgan_gp", **settings), images("cuda")
     configs = [config.with_seed(seed) for seed in (0, 1)]
     states = [new_state(one, data, "cuda") for one in configs]
