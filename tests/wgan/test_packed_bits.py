@@ -246,6 +246,7 @@ def test_what_makes_no_pack_is_refused_in_words():
     operator = single(lipschitz={"spectral_norm": {"of": "operator"}})
     assert "spectral_norm" in refusal([operator], states[:1], 1)
     assert "batches of 9 do not fill" in refusal([single(batch_size=9)], states[:1], 1)
+    assert "batches of 16 do not fill" in refusal([single(batch_size=16)], states[:1], 1)
     narrow = single(network={"mlp": {"width": 7}})
     assert "1.weight of 14 numbers does not fill" in refusal([narrow], states[:1], 1)
     states[1].step = 3

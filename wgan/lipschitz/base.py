@@ -7,8 +7,8 @@ the file's, override what it needs. It is then found by sweep files, listed by t
 tested by the contract tests.
 
 Many seeds of a small network train as one where the method has a packed form: `packable = True` and
-`packed_points`, `packed_penalty` or `packed_after_step` beside the hooks it overrides. Without one it
-trains alone.
+`packed_points`, `packed_penalty` or `packed_after_step` beside the hooks it overrides. Without one
+it trains alone.
 """
 
 from __future__ import annotations
