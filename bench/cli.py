@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from bench.verbs.guard import guarded, loading
-from bench.verbs.launch import Launch, own_threads
+from bench.verbs.launch import Launch
 from bench.verbs.options import FOLDER, launched, results_folder, shown, takes_sweep
 from bench.verbs.request import DEFAULT_REPORTS, NO_SWEEP, Request
 
@@ -367,7 +367,6 @@ def speed(request: Request, launch: Launch, seconds: float) -> int:
     Every kind of run is trained for a few steps, as `run` would train it, and forgotten. `plan`
     uses the figures for its estimate.
     """
-    own_threads(launch.threads)
     with loading():
         from bench.verbs import speed as verb
 

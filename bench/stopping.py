@@ -58,6 +58,7 @@ class StopRequest:
         self.reason = ""
         self.save_asked = False
         self._since: float | None = None
+        self._asked: dict[str, float] = {}  # by reason, since when
         self._insistent = insistent
         self._before: dict[int, Any] = {}
         self._mask: set[int] = set()
@@ -70,11 +71,18 @@ class StopRequest:
 
     def ask(self, reason: str) -> None:
         """Ask to stop, from any thread."""
+        self._asked.setdefault(reason, time.monotonic())
         if self._since is not None:
             return
-        self.reason, self._since = reason, time.monotonic()
+        self.reason, self._since = reason, self._asked[reason]
         if self._cuttable and threading.current_thread() is not threading.main_thread():
             _thread.interrupt_main(_LOOK)
+
+    def forget(self, reason: str) -> None:
+        """Take one reason back, and go on unless there is another."""
+        if self._asked.pop(reason, None) is None:
+            return
+        self.reason, self._since = next(iter(self._asked.items()), ("", None))
 
     def take_save(self) -> bool:
         """Whether somebody has asked to save since this was last asked."""

@@ -35,6 +35,11 @@ class Work(Protocol):
     data: Data
 
     @property
+    def weights(self) -> Sequence[Tensor]:
+        """All whose `grad` and `requires_grad` `compute` may change."""
+        ...
+
+    @property
     def streams(self) -> Mapping[str, torch.Generator | Sequence[torch.Generator]]:
         """All that `compute` draws from."""
         ...
@@ -131,14 +136,21 @@ class Captured:
         )
 
     def _capture(self, pattern: Hashable) -> None:
-        generators = list(_generators(self.work.streams))
+        generators, weights = list(_generators(self.work.streams)), self.work.weights
+        trained = [weight.requires_grad for weight in weights]
         try:
             self._graphs[pattern] = self._device.capture(self.work.compute, generators)
         # Whatever an operation makes CUDA say, the training itself is sound.
         except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            self.reason = f"it could not be captured: {lines[0]}"
+            for weight, is_trained in zip(weights, trained, strict=True):
+                weight.requires_grad_(is_trained)
+            self._graphs.clear()
+            self.reason = f"it could not be captured: {_first_line(error)}"
             self._told(f"trains without a CUDA graph: {self.reason}")
+        finally:
+            # Those of a graph lie in its memory, where nobody else may rely on them.
+            for weight in weights:
+                weight.grad = None
 
 
 class Graphs:
@@ -167,6 +179,7 @@ class Graphs:
         """
         graph = torch.cuda.CUDAGraph()
         before = [rng.clone_state() for rng in generators]
+        usual = torch.cuda.current_stream(self._side.device)
         for rng in generators:
             graph.register_generator_state(rng)
         try:
@@ -176,11 +189,13 @@ class Graphs:
                 seen = compute()
                 joined = torch.cat([leaf.reshape(-1) for leaf in _leaves(seen)])
         except Exception:
+            # A broken capture leaves its stream the current one, and its generators of no more use.
+            torch.cuda.set_stream(usual)
             for rng, state in zip(generators, before, strict=True):
-                rng.graphsafe_set_state(state)  # one that was being captured is of no more use
+                rng.graphsafe_set_state(state)
             raise
         # What the capture itself has put on its stream is done before the first replay.
-        torch.cuda.current_stream(self._side.device).wait_stream(self._side)
+        usual.wait_stream(self._side)
         shapes = [leaf.shape for leaf in _leaves(seen)]
         sizes = [shape.numel() for shape in shapes]
 
@@ -191,6 +206,14 @@ class Graphs:
             return _refilled(seen, [part.view(s) for part, s in zip(parts, shapes, strict=True)])
 
         return run
+
+
+def _first_line(error: BaseException) -> str:
+    """Of the error that came first: the end of a broken capture raises another."""
+    while error.__context__ is not None:
+        error = error.__context__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _leaves(seen: Seen) -> list[Tensor]:

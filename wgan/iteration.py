@@ -49,6 +49,11 @@ class Eager:
         """All that is drawn from."""
         return self.state.streams
 
+    @property
+    def weights(self) -> list[Tensor]:
+        """Those of both networks."""
+        return [*self.state.critic.parameters(), *self.state.generator.parameters()]
+
     def __call__(self) -> None:
         """Train both networks once; `step` is the loop's to count."""
         self.record(self.compute())

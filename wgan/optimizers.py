@@ -199,6 +199,14 @@ def _rate(lr: float, parameters: Sequence[nn.Parameter]) -> Any:
     return torch.tensor(lr, device=parameters[0].device) if _on_cuda(parameters) else lr
 
 
+def stepped_eagerly(optimizer: torch.optim.Optimizer) -> None:
+    """Keep a deep copy of a capturable optimizer from warning that it steps outside a graph.
+
+    torch marks one that it builds as warned already, and forgets that in the copy.
+    """
+    optimizer._warned_capturable_if_run_uncaptured = True
+
+
 def set_learning_rate(group: dict[str, Any], lr: float) -> None:
     """Give a group of parameters this rate from the next step on, captured or not."""
     if isinstance(group["lr"], Tensor):

@@ -39,7 +39,10 @@ class NotStarted(Exception):
 
 
 class Terms(NamedTuple):
-    """What every run of a backend is trained with, beside its folder."""
+    """What every run of a backend is trained with, beside its folder.
+
+    Several folders that a process is given are one pack.
+    """
 
     device: str
     threads: int
@@ -117,7 +120,10 @@ class Processes(Protocol):
 
 
 def train(folders: Sequence[Path], terms: Terms) -> None:
-    """What a process does; the import is free there, and kept out of the runner."""
+    """What a process does with a run or a pack.
+
+    The import is free there, and kept out of the runner.
+    """
     from bench import worker
 
     die_first()
@@ -128,6 +134,7 @@ def train(folders: Sequence[Path], terms: Terms) -> None:
             threads=terms.threads,
             allow_numerics=terms.allow_numerics,
             own_process=True,
+            packed=len(folders) > 1,
         )
     except LeaseLost:
         sys.exit(LOST)

@@ -126,7 +126,12 @@ class ImageScorer:
         return scores
 
     def _settings(self, spec: EvaluateSpec, data: Images) -> dict[str, Any]:
-        """What the scores depend on; of the metrics' own settings those of the chosen ones."""
+        """What the scores depend on; of the metrics' own settings those of the chosen ones.
+
+        `torch_fidelity` names whose definitions and numbers these are. FID is computed otherwise,
+        by `frechet`, to within 1e-9 of the same number (see there for singular covariances), which
+        makes no other protocol: scores from before and after compare.
+        """
         settings: dict[str, Any] = {
             "split": "train",
             "n_real": len(data.train),

@@ -14,17 +14,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.backends.base import cost, turn
-from bench.environment import code_hash, machine
+from bench.backends.base import cost
+from bench.backends.packing import Pack
+from bench.environment import code_hash, machine, pack_size
 from bench.files import FileError, read_json
 from bench.limits import usable_cores
 from bench.run_folder import RunFolder
 from bench.spec import RunSpec
-from bench.speed.cells import begun, key_of
+from bench.speed.cells import key_of, left
 from bench.speed.figures import Timing
 from bench.speed.kept import Kept, read_kept
 from bench.speed.likeness import fill_up
 from bench.speed.predict import HIGH, LOW, MIDDLE, Choice, predict, schedule
+from bench.speed.units import Unit
 from bench.store import Planned
 from bench.tracker import spell
 
@@ -85,28 +87,31 @@ def spell_range(seconds: Timing) -> str:
     return f"{middle} ({start if alike else first} to {last})"
 
 
-def estimate(planned: Sequence[Planned], folder: Path | None = None) -> Estimate | None:
+def estimate(
+    planned: Sequence[Planned], packs: Sequence[Pack], folder: Path | None = None
+) -> Estimate | None:
     """How long it takes to train what the plan will train, or None where nothing is known.
 
     Args:
+        packs: those of the plan's runs that are to be trained.
         folder: where figures are kept; None: in the user's cache.
     """
-    todo = sorted((item for item in planned if item.action in ("run", "resume")), key=turn)
-    if not todo:
+    units = [Unit.of(pack) for pack in packs]
+    if not units:
         return None
-    finished = _finished(planned, {item.spec.label for item in todo})
+    finished = _finished(planned, {unit.spec.label for unit in units})
     if finished:
         specs = {item.spec.label: item.spec for item in planned}
-        return _from_runs(todo, finished, specs)
+        return _from_runs(units, finished, specs)
     return max(
-        (found for kept in read_kept(folder) if (found := _from_kept(todo, kept)) is not None),
+        (found for kept in read_kept(folder) if (found := _from_kept(units, kept)) is not None),
         key=lambda found: -found.guessed,
         default=None,
     )
 
 
 def _from_runs(
-    todo: Sequence[Planned],
+    units: Sequence[Unit],
     finished: Mapping[str, list[_Finished]],
     specs: Mapping[str, RunSpec],
 ) -> Estimate:
@@ -120,15 +125,12 @@ def _from_runs(
     }
     costs = {label: cost(spec) / max(1, spec.config.steps) for label, spec in specs.items()}
     usual = median(per_step[label].middle / costs[label] for label in finished)
-    unknown = [item for item in todo if item.spec.label not in per_step]
-    for item in unknown:
-        per_step[item.spec.label] = Timing.exactly(usual * costs[item.spec.label])
+    unknown = [unit for unit in units if unit.spec.label not in per_step]
+    for unit in unknown:
+        per_step[unit.spec.label] = Timing.exactly(usual * costs[unit.spec.label])
 
     def reckon(choose: Choice) -> float:
-        work = [
-            choose(per_step[item.spec.label]) * (item.spec.config.steps - begun(item))
-            for item in todo
-        ]
+        work = [choose(per_step[unit.spec.label]) * sum(map(left, unit.items)) for unit in units]
         return schedule(work, slots)
 
     options = "--gpus all" if gpus else _LOCAL + (f" --threads {threads}" if threads > 1 else "")
@@ -139,13 +141,13 @@ def _from_runs(
         "runs",
         max(run.ended for run in ran),
         any(run.code != code_hash() for run in ran),
-        len(unknown),
+        sum(len(unit.items) for unit in unknown),
     )
 
 
-def _from_kept(todo: Sequence[Planned], kept: Kept) -> Estimate | None:
+def _from_kept(units: Sequence[Unit], kept: Kept) -> Estimate | None:
     """From measured figures; None where they know none of these runs."""
-    specs = {item.spec.label: item.spec for item in todo}
+    specs = {unit.spec.label: unit.spec for unit in units}
     known = {
         label: kept.cells[key]
         for label, spec in specs.items()
@@ -154,7 +156,7 @@ def _from_kept(todo: Sequence[Planned], kept: Kept) -> Estimate | None:
     if not known:
         return None
     figures = fill_up(specs, known)
-    found = predict(todo, figures, kept.beside, server=kept.server)
+    found = predict(units, figures, kept.beside, server=kept.server)
     return Estimate(
         found.seconds,
         kept.slots,
@@ -162,13 +164,13 @@ def _from_kept(todo: Sequence[Planned], kept: Kept) -> Estimate | None:
         "figures",
         max(found.measured for found in known.values()),
         any(found.code != code_hash() for found in known.values()),
-        sum(item.spec.label not in known for item in todo),
+        sum(len(unit.items) for unit in units if unit.spec.label not in known),
     )
 
 
 @dataclass(frozen=True)
 class _Finished:
-    """A run that was trained on this machine in one go."""
+    """A run that was trained on this machine in one go; of a pack its share of the time."""
 
     seconds_per_step: float
     threads: int
@@ -209,7 +211,7 @@ def _read(item: Planned, here: Mapping[str, Any]) -> _Finished | None:
             return None
         gpu = str(environment["visible_gpus"] or "0") if environment["device"] != "cpu" else ""
         return _Finished(
-            seconds / steps,
+            seconds / steps / pack_size(environment["numerics"]),
             int(environment["threads"]),
             gpu,
             float(final["finished"]),

@@ -43,10 +43,13 @@ class CellFigures:
         first_evaluation, last_evaluation: those of step 0 and of the end, which do more.
         evaluation: each of the others, with picture and profiles.
         around: all else of a run: its process, its data, its files.
+        beside: picture and profiles of an evaluation, a part of it.
         checkpoint: one checkpoint.
         batches: the drawing of one iteration's batches, a part of `iteration`.
         flops: of one iteration; `convolutional`: the share of it in convolutions.
         measured: when, in seconds since 1970; code: the core's hash then.
+        pack: how many runs that differ in their seed alone were measured as one model; 1: none.
+        packed, packed_around: what `iteration` and `around` are of all of them together.
         like: the label of the cell that it was estimated from, where it was not measured itself.
     """
 
@@ -56,12 +59,16 @@ class CellFigures:
     evaluation: Timing
     last_evaluation: float
     around: float
+    beside: float
     checkpoint: float
     batches: float
     flops: float
     convolutional: float
     measured: float
     code: str
+    pack: int = 1
+    packed: Timing = Timing(0.0, 0.0, 0.0)
+    packed_around: float = 0.0
     like: str = ""
 
     @property
@@ -82,7 +89,8 @@ class CellFigures:
         """
         if not isinstance(plain, Mapping):
             raise ValueError(f"{plain!r} holds no figures")
-        timed = {name: _timing(plain.get(name)) for name in ("iteration", "evaluation")}
+        names = ("iteration", "evaluation", "packed")
+        timed = {name: _timing(plain.get(name)) for name in names}
         found: Self = checked(cls, {**plain, **timed})
         return found
 

@@ -50,6 +50,7 @@ def scaled(figures: CellFigures, measured: RunSpec, wanted: RunSpec) -> CellFigu
     return dataclasses.replace(
         figures,
         iteration=figures.iteration.times(work),
+        packed=figures.packed.times(work),
         update=figures.update * work / updates,
         first_evaluation=figures.first_evaluation * samples,
         evaluation=figures.evaluation.times(samples),

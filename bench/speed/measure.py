@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, median
 
@@ -24,6 +24,7 @@ from bench.speed.figures import CellFigures, SideBySide, Timing
 from bench.speed.inside import Inside, look_inside
 from bench.speed.peaks import Peak, peak
 from bench.speed.trial import Arrangement, OutOfTime, Trial, Workshop, shortened
+from bench.threads import held_to
 from wgan.components import ConfigError
 from wgan.data import DataError
 
@@ -33,7 +34,7 @@ _LONGEST, _SHORTEST = 6.0, 0.5  # seconds of iterations of a cell
 _STEPS = (10, 20_000)
 _PILOT = 3
 _WORTH_TELLING = 2.0  # seconds that a first run takes longer
-TOGETHER = "side by side"  # among problems, beside the keys of cells
+TOGETHER = "all slots at once"  # among problems, beside the keys of cells
 
 Tell = Callable[[str], None]
 
@@ -90,20 +91,28 @@ class Measuring:
     def __init__(
         self, shop: Workshop, arrangement: Arrangement, seconds: float, tell: Tell
     ) -> None:
-        self.shop, self.arrangement, self.tell = shop, arrangement, tell
+        self.shop, self.tell = shop, tell
+        # Each run of a trial by itself, but where packs are what is measured.
+        self.arrangement = dataclasses.replace(arrangement, packed=False)
         self.seconds = seconds
         self.until = time.monotonic() + seconds
         self.found = Measured(beside=SideBySide(arrangement.slots))
         self._alone: dict[str, _Alone] = {}
         self._first: Trial | None = None  # which waited for the server of all processes
         self._waited = 0.0  # by a later one
+        self._packs: Mapping[str, int] = {}
         self._early = 0.0  # of a GPU's process, what passes before its first run alone
 
-    def go(self, cells: Sequence[Cell]) -> Measured:
-        """Measure as much as fits."""
+    def go(self, cells: Sequence[Cell], packs: Mapping[str, int] | None = None) -> Measured:
+        """Measure as much as fits.
+
+        Args:
+            packs: by key of a cell, how many of its runs are to train as one model.
+        """
+        self._packs = packs or {}
         self.found.load = os.getloadavg()[0]
         swapped = _swapped()
-        with _torch_threads(self.arrangement.threads):
+        with held_to(self.arrangement.threads):
             self._peaks(cells)
             for number, cell in enumerate(cells, start=1):
                 self._cell(cell, number, len(cells))
@@ -163,6 +172,7 @@ class Measuring:
         self.found.cells[cell.key] = _figures(
             cell.spec, pilot, trial, blocks, inside, trial.waited - self._early
         )
+        self._pack(cell)
         longer = pilot.around + pilot.evaluations[0] - trial.around - trial.evaluations[0]
         if longer > _WORTH_TELLING:
             self.found.statistics[cell.name] = longer
@@ -182,19 +192,49 @@ class Measuring:
             self.until += trials[0].waited  # to load what processes share is no measuring
         for following in trials[1:]:
             self._early = max(0.0, trials[0].around - _whole(following).around)
+            self.until += self._early
         return _whole(trials[0])
 
     def _train(self, spec: RunSpec) -> Trial:
+        """One run alone, on a GPU in a process of its own, whose loading is no measuring either."""
+        self.until += self._early
         return _whole(self.shop.train([spec], self.arrangement.alone(), self.until)[0])
+
+    def _pack(self, cell: Cell) -> None:
+        """How long its runs take as one model, where they are to train so."""
+        size = self._packs.get(cell.key, 1)
+        if size == 1:
+            return
+        spec, together = self._alone[cell.key].spec, f"{size} runs as one of {cell.name}"
+        self.tell(together)
+        steps = max(_BLOCKS * spec.log_every, 2 * spec.config.steps // size)
+        fewer = shortened(spec, steps, steps, spec.log_every)
+        as_one = dataclasses.replace(self.arrangement.alone(), packed=True)
+        try:
+            trials = self._copies(fewer, size, as_one)
+        except (_Failed, OutOfTime) as problem:
+            why = str(problem) or "there was no time left for it"
+            self.found.problems[together] = why
+            return
+        alone = self.found.cells[cell.key]
+        self.found.cells[cell.key] = dataclasses.replace(
+            alone,
+            pack=size,
+            packed=Timing.of([sum(rows) for rows in zip(*map(_settled, trials), strict=True)]),
+            packed_around=around_of(trials, alone),
+        )
 
     def _together(self, alone: _Alone, arrangement: Arrangement) -> list[Trial]:
         """Copies of a measured run, one in each slot."""
-        first = alone.spec.config.seed
+        return self._copies(alone.spec, arrangement.slots, arrangement)
+
+    def _copies(self, spec: RunSpec, count: int, arrangement: Arrangement) -> list[Trial]:
+        """So many copies of a run, each from a seed of its own."""
+        self.until += self._early
+        first = spec.config.seed
         specs = [
-            dataclasses.replace(
-                alone.spec, config=dataclasses.replace(alone.spec.config, seed=first + number)
-            )
-            for number in range(arrangement.slots)
+            dataclasses.replace(spec, config=dataclasses.replace(spec.config, seed=first + number))
+            for number in range(count)
         ]
         return [_whole(trial) for trial in self.shop.train(specs, arrangement, self.until)]
 
@@ -231,6 +271,17 @@ class Measuring:
                 trial = self._train(dataclasses.replace(alone.spec, config=config))
                 gain = median(alone.blocks) / median(_settled(trial))
                 self.found.alternatives.append(Alternative(f"precision: {precision}", gain))
+
+
+def around_of(trials: Sequence[Trial], alone: CellFigures) -> float:
+    """What a pack takes beside its training and its evaluations, from its process's beginning.
+
+    A run's rows hold its share of the training; its pictures are counted with its evaluations.
+    """
+    wall = max(trial.seconds for trial in trials) + min(trial.waited for trial in trials)
+    pictures = alone.beside * sum(len(trial.evaluations) for trial in trials)
+    spent = sum(trial.training + sum(trial.evaluations) for trial in trials)
+    return max(0.0, wall - spent - pictures)
 
 
 def compare(alone: Trial, together: Sequence[Trial]) -> SideBySide:
@@ -337,6 +388,7 @@ def _figures(
         evaluation=Timing.of([seconds + beside for seconds in between]),
         last_evaluation=trial.evaluations[-1] + beside,
         around=max(0.0, trial.around + begun - beside * len(trial.evaluations)),
+        beside=beside,
         checkpoint=inside.checkpoint,
         batches=inside.batches,
         flops=inside.flops,
@@ -344,16 +396,6 @@ def _figures(
         measured=time.time(),
         code=code_hash(),
     )
-
-
-@contextlib.contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _swapped() -> int:

@@ -113,25 +113,26 @@ def _convolution(
 
 def _noise(shape: Sequence[int], device: str, dtype: torch.dtype) -> Tensor:
     """Numbers of usual size: denormal ones, or zeros, can take another time."""
-    rng = torch.Generator().manual_seed(0)
-    return torch.randn(tuple(shape), generator=rng).to(device, dtype)
+    rng = torch.Generator(device).manual_seed(0)
+    return torch.randn(tuple(shape), generator=rng, device=device).to(dtype)
 
 
 @contextlib.contextmanager
 def _float32_as(precision: str) -> Iterator[None]:
-    """Whether CUDA may round the factors of float32 products to TF32, and before as it was."""
-    if not torch.cuda.is_available():
-        yield
-        return
-    places = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
-    before = [place.fp32_precision for place in places]
-    try:
-        for place in places:
-            place.fp32_precision = "tf32" if precision == "tf32" else "ieee"
-        yield
-    finally:
-        for place, held in zip(places, before, strict=True):
-            place.fp32_precision = held
+    """Whether CUDA may round the factors of float32 products to TF32; afterwards it is as before.
+
+    By the older names of the settings, which serve beside each other; the newer ones, once written,
+    make the older ones raise.
+    """
+    products, rounded = torch.backends.cuda.matmul, precision == "tf32"
+    before = products.allow_tf32
+    flags = {"enabled": True, "benchmark": True, "deterministic": False, "allow_tf32": rounded}
+    with torch.backends.cudnn.flags(**flags):
+        try:
+            products.allow_tf32 = rounded
+            yield
+        finally:
+            products.allow_tf32 = before
 
 
 def _nothing() -> None:

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
-from bench.backends.base import turn
 from bench.spec import RunSpec
-from bench.speed.cells import begun
 from bench.speed.figures import CellFigures, SideBySide, Timing
-from bench.store import Planned
+from bench.speed.units import Unit
 from wgan.config import TrainConfig
 
 Choice = Callable[[Timing], float]
@@ -58,18 +56,48 @@ def run_parts(figures: CellFigures, spec: RunSpec, step: int = 0, choose: Choice
     Args:
         choose: which of a measurement's three numbers counts.
     """
+    return pack_parts(figures, spec, step, choose)
+
+
+def pack_parts(
+    figures: CellFigures,
+    spec: RunSpec,
+    step: int = 0,
+    choose: Choice = MIDDLE,
+    size: int = 1,
+    runs: int = 1,
+) -> Parts:
+    """The same of `runs` that train together as a model of `size`."""
     steps = spec.config.steps - step
-    more = extra_updates(spec.config, step)
-    training = steps * choose(figures.iteration) + more * figures.update
+    iteration = packed_iteration(figures, size, choose)
+    slower = iteration / choose(figures.iteration) if choose(figures.iteration) else 1.0
+    more = extra_updates(spec.config, step) * figures.update * slower
+    training = steps * iteration + more
     between = spec.config.steps // spec.evaluate.every - step // spec.evaluate.every
     between -= int(steps > 0 and spec.config.steps % spec.evaluate.every == 0)
     evaluation = between * choose(figures.evaluation)
     evaluation += figures.first_evaluation * (step == 0) + figures.last_evaluation * (steps > 0)
+    evaluation *= runs
     if spec.checkpoint_seconds > 0:
         saved = (training + evaluation) // spec.checkpoint_seconds
     else:
         saved = steps / spec.log_every + between
-    return Parts(training, evaluation, figures.around + saved * figures.checkpoint)
+    around = along(figures.around, figures.packed_around, figures.pack, runs)
+    return Parts(training, evaluation, around + saved * runs * figures.checkpoint)
+
+
+def packed_iteration(figures: CellFigures, size: int, choose: Choice = MIDDLE) -> float:
+    """Seconds of an iteration of `size` trainings as one; where none was tried, of each in turn."""
+    return along(choose(figures.iteration), choose(figures.packed), figures.pack, size)
+
+
+def along(one: float, many: float, pack: int, size: int) -> float:
+    """What `size` take, on the line through what one takes and what a pack does."""
+    if size == 1:
+        return one
+    if pack == 1:
+        return one * size
+    return max(0.0, one + (many - one) * (size - 1) / (pack - 1))
 
 
 def extra_updates(config: TrainConfig, step: int) -> int:
@@ -83,27 +111,22 @@ def extra_updates(config: TrainConfig, step: int) -> int:
 
 
 def predict(
-    planned: Sequence[Planned],
+    units: Sequence[Unit],
     figures: Mapping[str, CellFigures],
     beside: SideBySide,
     *,
-    ordered: bool = True,
     server: float = 0.0,
 ) -> Prediction:
-    """How long it takes to train what is to be trained of a plan.
+    """How long it takes to train these, in this order.
 
     Args:
         figures: by label.
-        ordered: longest first, as `local` does; else in the plan's order.
         server: what passes once before the first run.
     """
-    todo = [item for item in planned if item.action in ("run", "resume")]
-    if ordered:
-        todo = sorted(todo, key=turn)
 
     def reckon(choose: Choice, training: float, evaluation: float) -> float:
         alone, slowed = [], 0.0
-        for part in parts_of(todo, figures, choose):
+        for part in parts_of(units, figures, choose):
             alone.append(part.total)
             slowed += part.training * training + (part.evaluation + part.around) * evaluation
         full = slowed / sum(alone) if sum(alone) else 1.0
@@ -111,25 +134,28 @@ def predict(
 
     seconds = reckon(MIDDLE, beside.training, beside.evaluation)
     low, high = (reckon(LOW, beside.least, beside.least), reckon(HIGH, beside.most, beside.most))
-    columns = zip(*parts_of(todo, figures, MIDDLE), strict=True)
+    columns = zip(*parts_of(units, figures, MIDDLE), strict=True)
     return Prediction(
         Timing(seconds, min(low, seconds), max(high, seconds)),
         beside.slots,
-        len(todo),
-        Parts(*map(sum, columns)) if todo else Parts(0.0, 0.0, 0.0),
+        sum(len(unit.items) for unit in units),
+        Parts(*map(sum, columns)) if units else Parts(0.0, 0.0, 0.0),
     )
 
 
 def parts_of(
-    todo: Iterable[Planned], figures: Mapping[str, CellFigures], choose: Choice
+    units: Iterable[Unit], figures: Mapping[str, CellFigures], choose: Choice
 ) -> list[Parts]:
-    """What is left of each; runs that differ in their seed alone are reckoned once."""
-    known: dict[tuple[str, int], Parts] = {}
+    """What is left of each; those that differ in their seeds alone are reckoned once."""
+    known: dict[tuple[str, int, int, int], Parts] = {}
     found = []
-    for item in todo:
-        at = (item.spec.label, begun(item))
+    for unit in units:
+        label, step = unit.spec.label, unit.step
+        at = (label, step, unit.size, len(unit.items))
         if at not in known:
-            known[at] = run_parts(figures[at[0]], item.spec, at[1], choose)
+            known[at] = pack_parts(
+                figures[label], unit.spec, step, choose, unit.size, len(unit.items)
+            )
         found.append(known[at])
     return found
 

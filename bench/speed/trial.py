@@ -42,6 +42,7 @@ class Arrangement:
     Attributes:
         backend: "inline" or "local".
         gpus: what CUDA_VISIBLE_DEVICES holds for each; none: cores.
+        packed: whether runs that differ in their seed alone train as one model where that pays.
     """
 
     backend: str = "local"
@@ -49,6 +50,7 @@ class Arrangement:
     threads: int = 1
     gpus: tuple[str, ...] = ()
     per_gpu: int = 1
+    packed: bool = False
 
     @property
     def device(self) -> str:
@@ -57,13 +59,13 @@ class Arrangement:
 
     def alone(self) -> Arrangement:
         """One slot of it, and nobody beside."""
-        return dataclasses.replace(self, slots=1, gpus=self.gpus[:1], per_gpu=1)
+        return dataclasses.replace(self, slots=1, gpus=self.gpus[:1], per_gpu=1, packed=False)
 
     def runner(self, clock: _Clock) -> Runner:
         """The backend."""
         if self.backend == "inline":
-            return Inline(self.threads, (), clock.tick)
-        return Local(self.slots, self.threads, (), self.gpus, self.per_gpu)
+            return Inline(self.threads, (), clock.tick, packed=self.packed)
+        return Local(self.slots, self.threads, (), self.gpus, self.per_gpu, packed=self.packed)
 
 
 @dataclass(frozen=True)

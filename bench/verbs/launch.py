@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
-
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -19,6 +15,7 @@ class Launch:
         cluster: the cluster file that the user named, or None.
         fail_fast: stop the others when a run fails.
         allow_numerics: names of `numerics` that may differ at a resume.
+        packed: train runs that differ in their seed alone as one model, where that pays.
     """
 
     backend: str = "local"
@@ -29,6 +26,7 @@ class Launch:
     cluster: str | None = None
     fail_fast: bool = False
     allow_numerics: tuple[str, ...] = ()
+    packed: bool = True
 
     def check(self) -> None:
         """Refuse options that mean nothing together.
@@ -51,9 +49,3 @@ class Launch:
             ):
                 if given:
                     raise ConfigError((name,), "stands in the cluster file with --backend slurm")
-
-
-def own_threads(count: int) -> None:
-    """Give libraries that are still to be loaded here so many threads, as a run's process has."""
-    if "numpy" not in sys.modules:
-        os.environ.update(dict.fromkeys(_THREADS, str(count)))

@@ -117,12 +117,20 @@ _LAUNCH_OPTIONS = (
         show_default=True,
         help="CPU threads that each run owns.",
     ),
+    click.option(
+        "--no-pack",
+        "packed",
+        is_flag=True,
+        callback=lambda _, __, forbidden: not forbidden,
+        help="Train every run by itself, also where runs that differ in their seed alone would "
+        "train faster as one model.",
+    ),
     click.option("--fail-fast", is_flag=True, help="Stop the others when a run fails."),
     click.option(
         "--allow-numerics",
         multiple=True,
         metavar="NAME",
-        help="Resume although NAME (torch, threads, code, ..., or all) differs; bits may then "
-        "differ.",
+        help="Resume although NAME (torch, threads, pack, code, ..., or all) differs; bits may "
+        "then differ.",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ def submit(
 ) -> int:
     """Hand the runs to SLURM, and let go."""
     cluster, name = load_cluster(launch.cluster)
-    slurm = _slurm(store, cluster, name, launch.allow_numerics)
+    slurm = _slurm(store, cluster, name, launch)
     store.check(planned)
     with _alone(store):
         # Another shell may have submitted some since the plan was made.
@@ -86,7 +86,7 @@ def _tell(
         say(f"next: {request.command('report')}")
 
 
-def _slurm(store: Store, cluster: Cluster, name: str, allow_numerics: Collection[str]) -> Slurm:
+def _slurm(store: Store, cluster: Cluster, name: str, launch: Launch) -> Slurm:
     try:
         from bench.backends.slurm import Slurm
     except ModuleNotFoundError as error:
@@ -95,7 +95,7 @@ def _slurm(store: Store, cluster: Cluster, name: str, allow_numerics: Collection
         raise ConfigError(
             ("backend",), "slurm needs submitit: pip install 'wgan-bench[slurm]'"
         ) from None
-    return Slurm(store, cluster, name, allow_numerics)
+    return Slurm(store, cluster, name, launch.allow_numerics, packed=launch.packed)
 
 
 @contextmanager

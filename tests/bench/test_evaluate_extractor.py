@@ -442,3 +442,11 @@ def test_nothing_is_declared_where_torchvision_s_library_loads(tmp_path, monkeyp
     (tmp_path / "_C.so").unlink()
     (tmp_path / "_C.so").symlink_to(_ctypes.__file__)
     assert _library_loads()
+
+
+def test_what_is_found_comes_off_the_device_once(monkeypatch, extractor, digits):
+    fetched, fetch = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: fetched.append(len(self)) or fetch(self))
+    found = replace(extractor, batch_size=16)(digits.train[:100])
+    assert fetched == [100, 100]  # features and logits
+    assert len(found.features) == len(found.logits) == 100

@@ -128,13 +128,35 @@ def test_the_peak_of_this_machine_is_one_that_a_machine_can_have() -> None:
     assert 0.1 < found.convolutions < 1e5
 
 
+def settings() -> list[object]:
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    return [cudnn.enabled, cudnn.benchmark, cudnn.deterministic, products.allow_tf32]
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
+def test_the_settings_of_precision_are_left_as_they_were(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[bool] = []
+
+    def once(work: Any, device: str, seconds: float) -> float:
+        found.append(torch.backends.cuda.matmul.allow_tf32)
+        raise MemoryError
+
+    monkeypatch.setattr(peaks, "best_seconds", once)
+    before = settings()
+    with pytest.raises(MemoryError):
+        peak(precision)
+    assert settings() == before
+    assert found == [precision == "tf32"]
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
-def test_the_peak_of_a_gpu_leaves_its_settings_as_they_were(precision: str) -> None:
-    places = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
-    before = [place.fp32_precision for place in places]
+def test_the_peak_of_a_gpu_is_one_that_a_gpu_can_have(precision: str) -> None:
+    before = settings()
     found = peak(precision, "cuda", seconds=1.0)
-    assert [place.fp32_precision for place in places] == before
+    assert settings() == before
     assert 1e3 < found.matrices < 1e7
     assert 1e2 < found.convolutions < 1e7
 

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -21,6 +20,7 @@ from click.testing import CliRunner, Result
 from test_speed_measure import INSIDE, SERVER, STEP, KnownShop
 
 from bench import backends, limits
+from bench.backends import packing
 from bench.cli import main
 from bench.speed import advice, measure
 from bench.speed.kept import read_kept
@@ -54,6 +54,7 @@ def call(*words: str) -> Result:
 def known(here: Path, monkeypatch: pytest.MonkeyPatch) -> KnownShop:
     """Trials whose times are known, made by nobody."""
     shop = KnownShop(slower=1.25)
+    monkeypatch.setattr(packing.packed, "pays", lambda config, device: 1)
     monkeypatch.setattr(verb, "workshop", lambda results: contextlib.nullcontext(shop))
     monkeypatch.setattr(measure, "look_inside", lambda spec, device: INSIDE)
     monkeypatch.setattr(measure, "peak", lambda *asked: Peak(20.0, 10.0))
@@ -89,6 +90,28 @@ def test_it_measures_predicts_and_keeps(known: KnownShop) -> None:
     planned = json.loads(call("plan", "tiny.yaml", "--json").stdout)["estimate"]
     assert planned["seconds"] == pytest.approx(found["prediction"]["seconds"])
     assert planned["options"] == "--slots 2"
+
+
+def test_runs_that_train_as_one_model_are_measured_and_predicted_so(
+    known: KnownShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan makes packs of two; the trial of one is 0.7 + 2 * 0.3 times as long as of a run."""
+    monkeypatch.setattr(packing.packed, "unpackable", lambda config: None)
+    monkeypatch.setattr(packing.packed, "pays", lambda config, device: 16)
+    found = json.loads(speed("--json", "--slots", "1").stdout)
+    for cell in found["cells"]:
+        assert cell["pack"] == 2
+        assert cell["packed"]["middle"] == pytest.approx(1.3 * cell["iteration"]["middle"])
+    shown = speed("--plain", "--slots", "1").stdout
+    assert "2 runs of gan as one model: an iteration of all takes 1.3 ms, 1.5 times" in shown
+    apart = json.loads(speed("--json", "--slots", "1", "--no-pack").stdout)
+    assert [cell["pack"] for cell in apart["cells"]] == [2, 1]  # to tell what it would gain
+    of_one, of_each = (
+        one["prediction"]["seconds"] - one["prediction"]["server"] for one in (found, apart)
+    )
+    assert of_one < of_each
+    assert any("leave `--no-pack` out" in text for text in apart["advice"])
+    assert speed("--slots", "1", "--no-pack").stdout.endswith("--slots 1 --no-pack\n")
 
 
 def test_people_see_a_table_the_prediction_and_the_next_command(known: KnownShop) -> None:
@@ -169,6 +192,17 @@ BAD: dict[str, tuple[list[str], str]] = {
 }
 
 
+def test_a_cluster_with_gpus_is_not_measured_without_one(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    (here / "big.yaml").write_text("gpus: 1\n")
+    answer = speed("--backend", "slurm", "--cluster", "big.yaml")
+    assert answer.exit_code == 2
+    assert answer.stderr.startswith("cluster: big.yaml asks for GPUs, and this machine has none")
+    assert "call speed on a node that has one" in answer.stderr
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_what_cannot_be_is_refused_in_a_sentence(
     here: Path, case: str, monkeypatch: pytest.MonkeyPatch
@@ -232,34 +266,38 @@ def test_ctrl_c_ends_it_at_once_and_leaves_nothing(here: Path, backend: str) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_prediction_is_what_the_run_then_takes(here: Path) -> None:
-    """Within a factor of 1.5, either way; of two trials the better, since others disturb."""
+    """Within a factor of 1.5, either way.
+
+    Others may disturb it at any time. So it is predicted before the run and after it, which are
+    taken together, and the second of two trials may make good what the first could not show.
+    """
     (here / "tiny.yaml").write_text(TINY.replace("steps: 40", "steps: 600"))
-    factors = [factor(here, number) for number in range(2)]
-    assert min(abs(math.log(value)) for value in factors) < math.log(1.5)
+    assert any(abs(math.log(factor(here, number))) < math.log(1.5) for number in range(2))
 
 
 def factor(here: Path, number: int) -> float:
     """Predicted over real seconds."""
-
-    def ask(verb: str, *options: str) -> str:
-        done = subprocess.run(
-            [*COMMAND, verb, "tiny.yaml", "--results", f"results-{number}", *options],
-            env=environment(here),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout
-
-    found: dict[str, Any] = json.loads(ask("speed", "--seconds", "40", "--json"))
-    match = re.search(r"4 done in ([\d,]+) s;", ask("run", "--plain"))
+    before = predicted(here, f"before-{number}")
+    said = ask(here, "run", "--plain", "--results", f"real-{number}")
+    after = predicted(here, f"after-{number}")
+    match = re.search(r"4 done in ([\d,]+) s;", said)
     assert match is not None
-    predicted = float(found["prediction"]["seconds"])
     real = float(match[1].replace(",", ""))
-    sys.stdout.write(f"\npredicted {predicted:.1f} s, took {real:.0f} s\n")
-    return predicted / real
+    sys.stdout.write(f"\npredicted {before:.1f} s and {after:.1f} s, took {real:.0f} s\n")
+    return math.sqrt(before * after) / real
+
+
+def predicted(here: Path, results: str) -> float:
+    answer = ask(here, "speed", "--seconds", "40", "--json", "--results", results)
+    return float(json.loads(answer)["prediction"]["seconds"])
+
+
+def ask(here: Path, verb: str, *options: str) -> str:
+    words = [*COMMAND, verb, "tiny.yaml", *options]
+    done = subprocess.run(words, env=environment(here), capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 @pytest.mark.gpu
@@ -273,6 +311,7 @@ def test_a_gpu_is_measured_and_its_runs_predicted(here: Path) -> None:
         .replace("every: 20, samples: 32", "every: 100, samples: 200")
     )
     words = [*COMMAND, "speed", "tiny.yaml", "--gpus", "all", "--per-gpu", "2", "--json"]
+    words += ["--seconds", "120"]
     done = subprocess.run(words, env=environment(here), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

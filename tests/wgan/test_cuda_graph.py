@@ -41,6 +41,7 @@ class FakeGraphs:
     def __init__(self, fails: bool = False) -> None:
         self.fails = fails
         self.asides, self.captures, self.replays = 0, 0, 0
+        self.weights: list[torch.Tensor] = []
 
     def aside(self, compute: Any) -> Seen:
         self.asides += 1
@@ -49,6 +50,8 @@ class FakeGraphs:
     def capture(self, compute: Any, generators: Any) -> Any:
         self.captures += 1
         if self.fails:
+            for weight in self.weights:
+                weight.requires_grad_(False)
             raise RuntimeError("operation not permitted\nwhen a stream is captured")
 
         def run() -> Seen:
@@ -86,7 +89,9 @@ def test_a_pattern_is_captured_after_its_warm_ups_which_are_iterations_like_any_
 def test_a_capture_that_fails_leaves_the_training_as_it_was_and_says_why_once():
     config, graphs, told = small("wgan_gp", steps=10), FakeGraphs(fails=True), []
     iterate, state = faked(config, graphs, told)
+    graphs.weights = list(state.critic.parameters())
     trained(config, iterate, state, images())
+    assert all(weight.requires_grad for weight in state.critic.parameters())
     alone = new_state(config, images())
     trained(config, Eager(config, images(), alone), alone, images())
     assert same(contents(state), contents(alone))
@@ -99,6 +104,7 @@ def test_a_capture_that_fails_leaves_the_training_as_it_was_and_says_why_once():
 def test_each_pattern_is_a_graph_of_its_own_and_their_number_is_bounded():
     class Work:
         streams: dict[str, torch.Generator] = {}  # noqa: RUF012
+        weights: list[torch.Tensor] = []  # noqa: RUF012
         seen: list[Any] = []  # noqa: RUF012
         now = 0
 

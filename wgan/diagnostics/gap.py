@@ -10,6 +10,7 @@ from torch import nn
 from wgan.config import TrainConfig
 from wgan.data import Data
 from wgan.diagnostics.samples import Seen
+from wgan.optimizers import stepped_eagerly
 from wgan.random import stream
 from wgan.steps import critic_step
 from wgan.train import DTYPES, TrainState
@@ -55,6 +56,7 @@ def trained_on(
     """
     # One deep copy, so that the optimizer's copy points at the critic's copy.
     critic, optimizer = copy.deepcopy((state.critic, state.critic_optimizer))
+    stepped_eagerly(optimizer)
     generator = copy.deepcopy(state.generator)
     purposes = ["data", "noise", *(f"penalty:{method.name}" for method in config.lipschitz)]
     streams = {p: stream(config.seed, f"{purpose}:{p}", state.device) for p in purposes}
