@@ -101,14 +101,17 @@ def exactly(look: Callable[P, T]) -> Callable[P, T]:
 @contextmanager
 def _on_cuda(*, tf32: bool) -> Iterator[None]:
     matmul = torch.backends.cuda.matmul
-    before, matmul.allow_tf32 = matmul.allow_tf32, tf32
+    before = matmul.allow_tf32
+    if before != tf32:
+        matmul.allow_tf32 = tf32
     try:
         with torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32
         ):
             yield
     finally:
-        matmul.allow_tf32 = before
+        if before != tf32:
+            matmul.allow_tf32 = before
 
 
 _NOTHING = nullcontext()

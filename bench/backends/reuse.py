@@ -90,6 +90,11 @@ def _settings() -> dict[str, Any]:
 
 
 def _precisions() -> Iterator[str | None]:
+    """What each place says; nothing is what it says at first of the full precision, and means it.
+
+    Who sets TF32 by the older name and takes that back leaves the word.
+    """
     for library in _LIBRARIES:
         for place in (library, *(getattr(library, name, None) for name in _OPERATIONS)):
-            yield getattr(place, "fp32_precision", None)
+            said = getattr(place, "fp32_precision", None)
+            yield "none" if said == "ieee" else said

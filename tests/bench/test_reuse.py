@@ -201,3 +201,23 @@ def test_a_real_gpu_is_given_back_as_it_was() -> None:
     assert torch.cuda.memory_reserved() <= held + 2**21  # `drawn` is still there
     assert torch.cuda.max_memory_allocated() < 2**26
     assert torch.equal(torch.rand(3, device="cuda"), drawn)
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_a_run_in_each_precision_leaves_its_process_fit_for_more(tf32: bool) -> None:
+    """Found on a GPU: a precision that is taken back leaves its word."""
+    from wgan.precision import _on_cuda
+
+    origin = Origin()
+    with _on_cuda(tf32=tf32):
+        pass
+    assert origin.restored()
+
+
+def test_a_precision_that_is_left_set_is_a_trace() -> None:
+    origin = Origin()
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        assert not origin.restored()
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = False

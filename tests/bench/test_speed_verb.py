@@ -301,6 +301,7 @@ def ask(here: Path, verb: str, *options: str) -> str:
 
 
 @pytest.mark.gpu
+@pytest.mark.timeout(600)
 def test_a_gpu_is_measured_and_its_runs_predicted(here: Path) -> None:
     """Digits, so that both networks convolve; two runs at once, and four as the alternative."""
     (here / "tiny.yaml").write_text(
