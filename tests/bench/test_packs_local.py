@@ -223,7 +223,7 @@ def test_two_runners_train_every_run_once(tmp_path: Path) -> None:
 
 SWEEP = """
 name: s
-base: {dataset: ring8, network: {mlp: {width: 8}}, batch_size: 8, noise_size: 4, steps: 30}
+base: {dataset: ring8, network: {mlp: {width: 16}}, batch_size: 32, noise_size: 4, steps: 30}
 grid: {recipe: wgan_gp, seed: 0..3}
 evaluate: {every: 15, samples: 50}
 """

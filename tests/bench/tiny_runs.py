@@ -25,9 +25,9 @@ def tiny(recipe: str = "gan", seed: int = 0, steps: int = 60, **changes: Any) ->
     of_spec = {name: changes.pop(name) for name in spec}
     config = {
         "dataset": "ring8",
-        "network": {"mlp": {"width": 8}},
+        "network": {"mlp": {"width": 16}},
         "steps": steps,
-        "batch_size": 8,
+        "batch_size": 32,
         "noise_size": 4,
         "seed": seed,
         **recipe_settings(recipe),
