@@ -7,7 +7,7 @@ import torch
 from wgan.config import TrainConfig
 from wgan.packed.blocks import ALIGNED
 from wgan.packed.networks import STACKED, leaves
-from wgan.state import DTYPES
+from wgan.precision import DTYPES
 
 
 def unpackable(config: TrainConfig) -> str | None:
@@ -18,6 +18,8 @@ def unpackable(config: TrainConfig) -> str | None:
         reason = method.unpackable()
         if reason is not None:
             return reason
+    if config.precision == "bf16":
+        return "stacked layers have not been tried in bf16"
     with torch.device("meta"):
         shape = config.dataset.shape
         networks = {
