@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_runs import frozen, tiny
+from tiny_runs import frozen
+from tiny_runs import packable as tiny
 
 from bench.backends import packing
 from bench.backends.packing import Pack, Terms, form, in_words, shares

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_runs import TIMES, assert_same_run, frozen, state_of, tiny
+from tiny_runs import TIMES, assert_same_run, frozen, state_of
+from tiny_runs import packable as tiny
 
 from bench import crew, session, worker
 from bench.lease import LeaseLost, owner_of, take_lease

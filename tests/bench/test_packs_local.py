@@ -19,7 +19,8 @@ import planted_deaths
 import pytest
 from click.testing import CliRunner
 from test_backend_local import later, wait_for, when_trained_a_little
-from tiny_runs import assert_same_run, frozen, state_of, tiny
+from tiny_runs import assert_same_run, frozen, state_of
+from tiny_runs import packable as tiny
 
 from bench import worker
 from bench.backends import Inline, Local, forked

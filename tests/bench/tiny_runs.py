@@ -19,15 +19,21 @@ from wgan.train import new_state
 TIMES = ("training_seconds", "evaluation_seconds")
 
 
+def packable(recipe: str = "gan", seed: int = 0, steps: int = 60, **changes: Any) -> RunSpec:
+    """`tiny`, of a width and batch size that fill whole vectors: it can be packed."""
+    shape = {"network": {"mlp": {"width": 16}}, "batch_size": 32}
+    return tiny(recipe, seed, steps, **{**shape, **changes})
+
+
 def tiny(recipe: str = "gan", seed: int = 0, steps: int = 60, **changes: Any) -> RunSpec:
     """A run; `changes` are fields of the RunSpec, or else of its configuration."""
     spec = {"sweep", "label", "evaluate", "log_every", "checkpoint_seconds"} & set(changes)
     of_spec = {name: changes.pop(name) for name in spec}
     config = {
         "dataset": "ring8",
-        "network": {"mlp": {"width": 16}},
+        "network": {"mlp": {"width": 8}},
         "steps": steps,
-        "batch_size": 32,
+        "batch_size": 8,
         "noise_size": 4,
         "seed": seed,
         **recipe_settings(recipe),
