@@ -19,7 +19,8 @@ import planted_deaths
 import pytest
 from click.testing import CliRunner
 from test_backend_local import later, wait_for, when_trained_a_little
-from tiny_runs import assert_same_run, frozen, state_of, tiny
+from tiny_runs import assert_same_run, frozen, state_of
+from tiny_runs import packable as tiny
 
 from bench import worker
 from bench.backends import Inline, Local, forked
@@ -223,7 +224,7 @@ def test_two_runners_train_every_run_once(tmp_path: Path) -> None:
 
 SWEEP = """
 name: s
-base: {dataset: ring8, network: {mlp: {width: 8}}, batch_size: 8, noise_size: 4, steps: 30}
+base: {dataset: ring8, network: {mlp: {width: 16}}, batch_size: 32, noise_size: 4, steps: 30}
 grid: {recipe: wgan_gp, seed: 0..3}
 evaluate: {every: 15, samples: 50}
 """
