@@ -113,13 +113,19 @@ def _load_part(part: Any, content: dict[str, Any]) -> None:
     if not isinstance(part, torch.optim.Optimizer):
         part.load_state_dict(content)
         return
-    own = [(group["lr"], group.get("capturable")) for group in part.param_groups]
+    own = [(group["lr"], _kernels(group)) for group in part.param_groups]
     part.load_state_dict(content)
-    for group, (lr, capturable) in zip(part.param_groups, own, strict=True):
+    for group, (lr, kernels) in zip(part.param_groups, own, strict=True):
         kept, group["lr"] = float(group["lr"]), lr
         set_learning_rate(group, kept)
-        if capturable is not None:
-            group["capturable"] = capturable
+        for name in _kernels(group).keys() - kernels.keys():
+            del group[name]
+        group.update(kernels)
+
+
+def _kernels(group: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a group of parameters that go with its device."""
+    return {name: group[name] for name in ("capturable", "fused") if name in group}
 
 
 def _parts(state: TrainState) -> dict[str, Any]:

@@ -7,6 +7,7 @@ them. What it computes is what an eager iteration computes, from the same stream
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -110,11 +111,13 @@ class Captured:
         self._device, self._told = graphs, told
         self._met: Counter[Hashable] = Counter()
         self._graphs: dict[Hashable, Callable[[], Seen]] = {}
+        self._drawn_from: list[torch.Generator] = []
 
     reason: str | None
 
     def __call__(self) -> None:
         """Train both networks once; `step` is the loop's to count."""
+        self._forget_graphs_of_other_streams()
         pattern = self.work.pattern()
         if self._is_due(pattern):
             self._capture(pattern)
@@ -127,6 +130,20 @@ class Captured:
         else:
             self.work.record(self.work.compute())
 
+    def _forget_graphs_of_other_streams(self) -> None:
+        """A replay advances the streams it was captured with, also those that somebody took away.
+
+        A training that leaves its pack does: its stream is to stand still from there.
+        """
+        now, before = list(_generators(self.work.streams)), self._drawn_from
+        if len(now) == len(before) and all(x is y for x, y in zip(now, before, strict=True)):
+            return
+        if self._graphs:
+            self._graphs.clear()
+            self._met.clear()
+            self._device.renew()
+        self._drawn_from = now
+
     def _is_due(self, pattern: Hashable) -> bool:
         return (
             self.reason is None
@@ -138,6 +155,7 @@ class Captured:
     def _capture(self, pattern: Hashable) -> None:
         generators, weights = list(_generators(self.work.streams)), self.work.weights
         trained = [weight.requires_grad for weight in weights]
+        handled = sys.exception()
         try:
             self._graphs[pattern] = self._device.capture(self.work.compute, generators)
         # Whatever an operation makes CUDA say, the training itself is sound.
@@ -145,7 +163,7 @@ class Captured:
             for weight, is_trained in zip(weights, trained, strict=True):
                 weight.requires_grad_(is_trained)
             self._graphs.clear()
-            self.reason = f"it could not be captured: {_first_line(error)}"
+            self.reason = f"it could not be captured: {_first_line(error, handled)}"
             self._told(f"trains without a CUDA graph: {self.reason}")
         finally:
             # Those of a graph lie in its memory, where nobody else may rely on them.
@@ -158,6 +176,10 @@ class Graphs:
 
     def __init__(self, device: torch.device) -> None:
         self._side = torch.cuda.Stream(device)
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def renew(self) -> None:
+        """Let the graphs to come share memory of their own: all before are gone."""
         self._pool = torch.cuda.graph_pool_handle()
 
     def aside(self, compute: Callable[[], Seen]) -> Seen:
@@ -208,9 +230,13 @@ class Graphs:
         return run
 
 
-def _first_line(error: BaseException) -> str:
-    """Of the error that came first: the end of a broken capture raises another."""
-    while error.__context__ is not None:
+def _first_line(error: BaseException, handled: BaseException | None) -> str:
+    """Of the error that came first: the end of a broken capture raises another.
+
+    Args:
+        handled: one that the caller was handling before, and that is not meant.
+    """
+    while error.__context__ is not None and error.__context__ is not handled:
         error = error.__context__
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

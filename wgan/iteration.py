@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from wgan.config import TrainConfig
 from wgan.data import Data
-from wgan.state import DTYPES, TrainState
+from wgan.precision import DTYPES, computing_in
+from wgan.state import TrainState
 from wgan.steps import CriticStep, critic_step, generator_step
 
 Iteration = Callable[[], None]
@@ -69,6 +70,10 @@ class Eager:
 
     def compute(self) -> Seen:
         """Train the critic, then the generator, then the generator's average."""
+        with computing_in(self.config.precision, self.state.device):
+            return self._compute()
+
+    def _compute(self) -> Seen:
         config, state = self.config, self.state
 
         # Train the critic.

@@ -20,6 +20,7 @@ from torch.nn.grad import conv2d_input
 
 from wgan.components import ConfigError
 from wgan.networks.base import Shape
+from wgan.precision import unreduced
 
 LinearLayer = nn.Linear | nn.Conv2d
 
@@ -43,7 +44,8 @@ class Reparametrised(nn.Module):
         kept, key = _kept.get() if costly else None, (self, torch.is_grad_enabled())
         if kept is not None and key in kept:
             return kept[key]
-        weight: Tensor = self.reparametrisation(self.weight)
+        with unreduced():
+            weight: Tensor = self.reparametrisation(self.weight)
         if kept is not None:
             kept[key] = weight
         return weight

@@ -252,7 +252,8 @@ class OptimisticSteps(torch.optim.Optimizer):
         self, moved: list[Tensor], gradients: list[Tensor], group: dict[str, Any]
     ) -> None:
         lr, beta1, beta2 = group["lr"], group["beta1"], group["beta2"]
-        states = [self._state_of(parameter) for parameter in moved]
+        capturable = isinstance(lr, Tensor)
+        states = [self._state_of(parameter, capturable) for parameter in moved]
         means, squares, last = ([s[key] for s in states] for key in ("mean", "square", "direction"))
 
         # Advance the running means.
@@ -278,13 +279,18 @@ class OptimisticSteps(torch.optim.Optimizer):
             torch._foreach_add_(moved, last, alpha=lr)
         torch._foreach_copy_(last, directions)
 
-    def _state_of(self, parameter: Tensor) -> dict[str, Any]:
+    def _state_of(self, parameter: Tensor, capturable: bool) -> dict[str, Any]:
         state: dict[str, Any] = self.state[parameter]
         if not state:
-            capturable = parameter.is_cuda
-            state["step"] = parameter.new_zeros((), dtype=torch.float32) if capturable else 0
+            state["step"] = 0
             for key in ("mean", "square", "direction"):
                 state[key] = torch.zeros_like(parameter)
+        # It may have been loaded on another device. A number would be captured as it is.
+        step = state["step"]
+        if capturable and not isinstance(step, Tensor):
+            state["step"] = parameter.new_full((), step, dtype=torch.float32)
+        elif isinstance(step, Tensor) and not capturable:
+            state["step"] = int(step)
         return state
 
 

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from wgan.config import TrainConfig
 from wgan.data import Data
+from wgan.precision import DTYPES, check_precision
 from wgan.random import stream, training_streams
 from wgan.steps import CriticStep
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass
@@ -61,7 +60,11 @@ def new_state(config: TrainConfig, data: Data, device: torch.device | str = "cpu
 
     The weights are drawn on the CPU, so that they are equal on every device, and from streams of
     their own, so that equal seeds give equal weights to every method.
+
+    Raises:
+        ConfigError: a precision that the device does not have.
     """
+    check_precision(config.precision, device)
     device, dtype = torch.device(device), DTYPES[config.precision]
     # Constructors draw weights from torch's global generator; these are thrown away, and its state
     # is left as it was.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wgan.layers import weights_computed_once
 from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
+from wgan.precision import reduced
 
 
 class CriticStep(NamedTuple):
@@ -47,10 +48,10 @@ def critic_step(
         count: critic updates made before this one; decides whether a lazy penalty is due.
     """
     # Generate samples; the generator's graph is not needed here.
-    with torch.no_grad():
+    with torch.no_grad(), reduced():
         fake = generator(noise)
 
-    with weights_computed_once():
+    with weights_computed_once(), reduced():
         # Score real and generated samples.
         real_scores, fake_scores = critic(real), critic(fake)
         critic_loss = loss.critic_loss(real_scores, fake_scores)
@@ -93,9 +94,10 @@ def generator_step(
         parameter.requires_grad_(False)
 
     # Score generated samples.
-    fake_scores = critic(generator(noise))
-    real_scores = critic(real) if real is not None else None
-    generator_loss = loss.generator_loss(fake_scores, real_scores)
+    with reduced():
+        fake_scores = critic(generator(noise))
+        real_scores = critic(real) if real is not None else None
+        generator_loss = loss.generator_loss(fake_scores, real_scores)
 
     # Update.
     optimizer.zero_grad(set_to_none=True)

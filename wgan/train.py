@@ -17,7 +17,8 @@ from wgan.cuda_graph import iteration_for
 from wgan.data import Data
 from wgan.iteration import Iteration
 from wgan.optimizers import set_learning_rate
-from wgan.state import DTYPES, TrainState, Window, new_state
+from wgan.precision import DTYPES
+from wgan.state import TrainState, Window, new_state
 
 __all__ = ["DTYPES", "Pause", "Row", "TrainState", "Window", "new_state", "train"]
 

@@ -17,7 +17,7 @@ from bench.speed.figures import CellFigures
 from bench.speed.measure import Measured
 from bench.speed.predict import Prediction, predict
 from bench.speed.trial import Arrangement
-from bench.speed.units import Unit
+from bench.speed.units import Unit, sizes_of
 from bench.store import Planned
 from bench.tracker import spell
 from wgan.components import ConfigError
@@ -51,6 +51,7 @@ def advise(found: Findings) -> list[str]:
     return [
         *_evaluation(found),
         *_alternatives(found),
+        *_packs(found),
         *_idle(found),
         *_unused_gpu(found),
         *_small(found),
@@ -101,11 +102,32 @@ def _alternatives(found: Findings) -> Iterator[str]:
             yield f"`{tried.name}` trained {name} {tried.gain:.2g} times as fast, all runs together"
 
 
+def _packs(found: Findings) -> Iterator[str]:
+    """Runs that train as one model and had better not, and the reverse."""
+    packed = sizes_of(found.units)
+    for cell in found.cells:
+        figures = found.measured.cells.get(cell.key)
+        if figures is None or figures.pack == 1:
+            continue
+        gain = figures.pack * figures.iteration.middle / figures.packed.middle
+        used = any(item.spec.label in packed for item in cell.runs)
+        if not used and gain > _GAIN:
+            yield (
+                f"runs of {cell.name} that differ in their seed alone train {gain:.2g} times as "
+                f"fast as one model of {figures.pack}: leave `--no-pack` out"
+            )
+        elif used and gain < 1 / _GAIN:
+            yield (
+                f"{figures.pack} runs of {cell.name} as one model train {gain:.2g} times as fast "
+                f"as alone: `--no-pack`"
+            )
+
+
 def _idle(found: Findings) -> Iterator[str]:
     """Slots that have nothing to do."""
-    idle = found.arrangement.slots - found.prediction.runs
+    idle = found.arrangement.slots - len(found.units)
     if idle > 0 and found.arrangement.device == "cpu":
-        more = max(1, usable_cores() // max(1, found.prediction.runs))
+        more = max(1, usable_cores() // max(1, len(found.units)))
         hint = f"; try `--threads {more}`" if more > found.arrangement.threads else ""
         yield f"{idle} of {found.arrangement.slots} slots have no run to train{hint}"
 

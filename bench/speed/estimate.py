@@ -15,7 +15,8 @@ from statistics import median
 from typing import Any
 
 from bench.backends.base import cost
-from bench.environment import code_hash, machine
+from bench.backends.packing import Pack
+from bench.environment import code_hash, machine, pack_size
 from bench.files import FileError, read_json
 from bench.limits import usable_cores
 from bench.run_folder import RunFolder
@@ -25,7 +26,7 @@ from bench.speed.figures import Timing
 from bench.speed.kept import Kept, read_kept
 from bench.speed.likeness import fill_up
 from bench.speed.predict import HIGH, LOW, MIDDLE, Choice, predict, schedule
-from bench.speed.units import Unit, alone
+from bench.speed.units import Unit
 from bench.store import Planned
 from bench.tracker import spell
 
@@ -86,13 +87,16 @@ def spell_range(seconds: Timing) -> str:
     return f"{middle} ({start if alike else first} to {last})"
 
 
-def estimate(planned: Sequence[Planned], folder: Path | None = None) -> Estimate | None:
+def estimate(
+    planned: Sequence[Planned], packs: Sequence[Pack], folder: Path | None = None
+) -> Estimate | None:
     """How long it takes to train what the plan will train, or None where nothing is known.
 
     Args:
+        packs: those of the plan's runs that are to be trained.
         folder: where figures are kept; None: in the user's cache.
     """
-    units = alone(planned)
+    units = [Unit.of(pack) for pack in packs]
     if not units:
         return None
     finished = _finished(planned, {unit.spec.label for unit in units})
@@ -166,7 +170,7 @@ def _from_kept(units: Sequence[Unit], kept: Kept) -> Estimate | None:
 
 @dataclass(frozen=True)
 class _Finished:
-    """A run that was trained on this machine in one go."""
+    """A run that was trained on this machine in one go; of a pack its share of the time."""
 
     seconds_per_step: float
     threads: int
@@ -207,7 +211,7 @@ def _read(item: Planned, here: Mapping[str, Any]) -> _Finished | None:
             return None
         gpu = str(environment["visible_gpus"] or "0") if environment["device"] != "cpu" else ""
         return _Finished(
-            seconds / steps,
+            seconds / steps / pack_size(environment["numerics"]),
             int(environment["threads"]),
             gpu,
             float(final["finished"]),

@@ -91,7 +91,9 @@ class Measuring:
     def __init__(
         self, shop: Workshop, arrangement: Arrangement, seconds: float, tell: Tell
     ) -> None:
-        self.shop, self.arrangement, self.tell = shop, arrangement, tell
+        self.shop, self.tell = shop, tell
+        # Each run of a trial by itself, but where packs are what is measured.
+        self.arrangement = dataclasses.replace(arrangement, packed=False)
         self.seconds = seconds
         self.until = time.monotonic() + seconds
         self.found = Measured(beside=SideBySide(arrangement.slots))
@@ -190,9 +192,12 @@ class Measuring:
             self.until += trials[0].waited  # to load what processes share is no measuring
         for following in trials[1:]:
             self._early = max(0.0, trials[0].around - _whole(following).around)
+            self.until += self._early
         return _whole(trials[0])
 
     def _train(self, spec: RunSpec) -> Trial:
+        """One run alone, on a GPU in a process of its own, whose loading is no measuring either."""
+        self.until += self._early
         return _whole(self.shop.train([spec], self.arrangement.alone(), self.until)[0])
 
     def _pack(self, cell: Cell) -> None:
@@ -225,6 +230,7 @@ class Measuring:
 
     def _copies(self, spec: RunSpec, count: int, arrangement: Arrangement) -> list[Trial]:
         """So many copies of a run, each from a seed of its own."""
+        self.until += self._early
         first = spec.config.seed
         specs = [
             dataclasses.replace(spec, config=dataclasses.replace(spec.config, seed=first + number))

@@ -64,8 +64,8 @@ class Arrangement:
     def runner(self, clock: _Clock) -> Runner:
         """The backend."""
         if self.backend == "inline":
-            return Inline(self.threads, (), clock.tick)
-        return Local(self.slots, self.threads, (), self.gpus, self.per_gpu)
+            return Inline(self.threads, (), clock.tick, packed=self.packed)
+        return Local(self.slots, self.threads, (), self.gpus, self.per_gpu, packed=self.packed)
 
 
 @dataclass(frozen=True)

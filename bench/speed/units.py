@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from bench.backends.base import turn
+from bench.backends.packing import Pack, Terms, form
 from bench.spec import RunSpec
 from bench.speed.cells import begun
 from bench.store import Planned
@@ -25,20 +25,29 @@ class Unit(NamedTuple):
         """The run that stands for all."""
         return self.items[0].spec
 
+    @classmethod
+    def of(cls, pack: Pack) -> Unit:
+        """What the backends call a pack, be it of one run."""
+        return cls(pack.items, pack.size)
+
     @property
     def step(self) -> int:
         """The step from which they go on."""
         return begun(self.items[0])
 
 
-def alone(planned: Iterable[Planned], *, ordered: bool = True) -> list[Unit]:
-    """What is to be trained of a plan, each run by itself.
+def units_of(planned: Iterable[Planned], terms: Terms, *, ordered: bool = True) -> list[Unit]:
+    """What is to be trained of a plan, as a backend makes packs of it.
 
     Args:
-        ordered: longest first, as `local` does; else in the plan's order.
+        ordered: longest first, as `local` does; else in the plan's order, as `inline` does.
     """
     todo = [item for item in planned if item.action in ("run", "resume")]
-    return [Unit((item,)) for item in (sorted(todo, key=turn) if ordered else todo)]
+    units = [Unit.of(pack) for pack in form(todo, terms)]
+    if not ordered:
+        order = {item.spec.run_id: place for place, item in enumerate(todo)}
+        units.sort(key=lambda unit: min(order[item.spec.run_id] for item in unit.items))
+    return units
 
 
 def sizes_of(units: Sequence[Unit]) -> dict[str, int]:

@@ -24,8 +24,8 @@ def plan(request: Request) -> int:
     """Print every run with its state, what `run` would do about it, and why."""
     sweep, store, planned, queue = planned_for(request)
     refused = any(item.action == "refuse" for item in planned)
-    estimated = None if refused else estimate(planned)
     packs = packs_for(planned)
+    estimated = None if refused else estimate(planned, packs)
     if request.as_json:
         plain = None if estimated is None else estimated.to_plain()
         show_json({**as_json(sweep, planned, queue, packs), "estimate": plain})

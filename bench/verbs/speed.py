@@ -13,6 +13,7 @@ import torch
 
 from bench.backends import make_backend
 from bench.backends.gpus import ALL, VISIBLE, choose_gpus
+from bench.backends.packing import Terms, shares
 from bench.clusters import Cluster, load_cluster
 from bench.limits import usable_cores
 from bench.speed.advice import Findings, advise
@@ -23,7 +24,7 @@ from bench.speed.likeness import fill_up
 from bench.speed.measure import Measured, Measuring
 from bench.speed.predict import predict
 from bench.speed.trial import Arrangement, workshop
-from bench.speed.units import Unit, alone
+from bench.speed.units import Unit, units_of
 from bench.verbs.launch import Launch
 from bench.verbs.needs import have_weights, read_data
 from bench.verbs.planning import planned_for, show_remarks
@@ -52,13 +53,16 @@ def speed(request: Request, launch: Launch, seconds: float) -> int:
     have_weights(sweep, wanted)
     gpu = _see_one(arrangement)
     with workshop(store.results) as shop, _telling(request) as tell:
-        measured = Measuring(shop, arrangement, seconds, tell).go(cells)
+        measured = Measuring(shop, arrangement, seconds, tell).go(
+            cells, _packs_to_measure(cells, arrangement)
+        )
     if not measured.cells:
         for cell in cells:
             note(f"{cell.name}: {measured.problems.get(cell.key, 'not measured')}")
         note("nothing could be measured; `--seconds` gives it more time")
         return 1
-    units = alone(planned, ordered=launch.backend != "inline")
+    terms = Terms(arrangement.slots, arrangement.device, (), arrangement.packed)
+    units = units_of(planned, terms, ordered=launch.backend != "inline")
     answer = _reckon(arrangement, cluster, units, cells, measured, gpu)
     if launch.backend != "slurm":
         _keep(launch, answer)
@@ -80,7 +84,9 @@ def _arrangement(launch: Launch) -> tuple[Arrangement, tuple[Cluster, str] | Non
         gpus = _like_a_node(cluster, name)
         side_by_side = min(cluster.side_by_side, max(1, usable_cores() // cluster.threads))
         per_gpu = -(-side_by_side // len(gpus)) if gpus else 1
-        arrangement = Arrangement("local", side_by_side, cluster.threads, gpus, per_gpu)
+        arrangement = Arrangement(
+            "local", side_by_side, cluster.threads, gpus, per_gpu, launch.packed
+        )
         return arrangement, (cluster, name)
     backend = make_backend(
         launch.backend,
@@ -88,12 +94,24 @@ def _arrangement(launch: Launch) -> tuple[Arrangement, tuple[Cluster, str] | Non
         threads=launch.threads,
         gpus=launch.gpus,
         per_gpu=launch.per_gpu,
+        packed=launch.packed,
     )
     gpus = choose_gpus(launch.gpus) if launch.gpus is not None else ()
     arrangement = Arrangement(
-        launch.backend, backend.slots, launch.threads, gpus, launch.per_gpu or 1
+        launch.backend, backend.slots, launch.threads, gpus, launch.per_gpu or 1, launch.packed
     )
     return arrangement, None
+
+
+def _packs_to_measure(cells: Sequence[Cell], arrangement: Arrangement) -> dict[str, int]:
+    """By cell, how many runs train as one model; where that is not wanted, of the costliest cell.
+
+    What was not wanted may have been the faster way, and is then told.
+    """
+    terms = Terms(arrangement.slots, arrangement.device)
+    sizes = {cell.key: max(unit.size for unit in units_of(cell.runs, terms)) for cell in cells}
+    packs = {key: size for key, size in sizes.items() if size > 1}
+    return packs if arrangement.packed else dict(list(packs.items())[:1])
 
 
 def _like_a_node(cluster: Cluster, name: str) -> tuple[str, ...]:
@@ -155,12 +173,13 @@ def _reckon(
     jobs = None
     if cluster is not None:
         beside = dataclasses.replace(measured.beside, slots=cluster[0].side_by_side)
-        jobs = _jobs(units, figures, beside, measured.server, *cluster)
+        jobs = _jobs(units, arrangement, figures, beside, measured.server, *cluster)
     return Answer(found, gpu, jobs, advise(found))
 
 
 def _jobs(
     units: Sequence[Unit],
+    arrangement: Arrangement,
     figures: dict[str, CellFigures],
     beside: SideBySide,
     server: float,
@@ -168,8 +187,11 @@ def _jobs(
     name: str,
 ) -> Jobs:
     """The jobs that SLURM would get, each with its share of the runs, as the backend makes them."""
-    tasks = [units[start : start + cluster.pack] for start in range(0, len(units), cluster.pack)]
-    seconds = [predict(task, figures, beside, server=server).seconds for task in tasks]
+    terms = Terms(cluster.side_by_side, arrangement.device, (), arrangement.packed)
+    tasks = shares([item for unit in units for item in unit.items], cluster.pack, terms)
+    seconds = [
+        predict(units_of(task, terms), figures, beside, server=server).seconds for task in tasks
+    ]
     return Jobs(name, cluster, seconds)
 
 

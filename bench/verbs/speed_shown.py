@@ -17,6 +17,7 @@ from bench.speed.estimate import spell_range
 from bench.speed.figures import Timing
 from bench.speed.measure import TOGETHER
 from bench.speed.predict import Prediction, run_parts
+from bench.speed.units import sizes_of
 from bench.tracker import spell
 from bench.verbs.launch import Launch
 from bench.verbs.request import Request
@@ -62,7 +63,8 @@ def options_of(launch: Launch) -> list[str]:
         ("--per-gpu", launch.per_gpu, None),
         ("--threads", launch.threads, 1),
     ]
-    return [word for name, value, usual in given if value != usual for word in (name, str(value))]
+    words = [word for name, value, usual in given if value != usual for word in (name, str(value))]
+    return words if launch.packed else [*words, "--no-pack"]
 
 
 def show(request: Request, launch: Launch, answer: Answer) -> None:
@@ -144,11 +146,25 @@ def _prediction_lines(answer: Answer) -> Iterator[str]:
     if answer.jobs is not None:
         yield from _job_lines(found.prediction, answer.jobs)
         return
+    yield from _pack_lines(found)
     slots = f"{found.prediction.slots} slot{'s' if found.prediction.slots > 1 else ''}"
     yield (
         f"predicted: {runs(found.prediction.runs)} take {spell_range(found.prediction.seconds)} on "
         f"{slots}"
     )
+
+
+def _pack_lines(found: Findings) -> Iterator[str]:
+    """What was gained by training runs as one model."""
+    packed = sizes_of(found.units)
+    for cell in found.cells:
+        figures = found.figures[cell.spec.label]
+        if figures.pack > 1 and not figures.like and cell.spec.label in packed:
+            gain = figures.pack * figures.iteration.middle / figures.packed.middle
+            yield (
+                f"{figures.pack} runs of {cell.name} as one model: an iteration of all takes "
+                f"{figures.packed.middle * 1000:.3g} ms, {gain:.2g} times as fast as alone"
+            )
 
 
 def _job_lines(prediction: Prediction, jobs: Jobs) -> Iterator[str]:

@@ -14,6 +14,7 @@ from bench.store import Planned, Store, StoreError
 from bench.submissions import folder_of
 from bench.verbs.launch import Launch
 from bench.verbs.look import look
+from bench.verbs.needs import check_precisions
 from bench.verbs.planning import as_json, totals
 from bench.verbs.request import Request
 from bench.verbs.show import runs, say, show_json
@@ -30,6 +31,7 @@ def submit(
     cluster, name = load_cluster(launch.cluster)
     slurm = _slurm(store, cluster, name, launch)
     store.check(planned)
+    check_precisions(planned, on_gpus=cluster.gpus > 0)
     with _alone(store):
         # Another shell may have submitted some since the plan was made.
         now, queue = look(store, [item.spec for item in planned])

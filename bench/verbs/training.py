@@ -17,7 +17,7 @@ from bench.run_folder import RunFolder
 from bench.store import STATES, Planned, Store
 from bench.submissions import announced
 from bench.verbs.launch import Launch
-from bench.verbs.needs import have_weights, read_data
+from bench.verbs.needs import check_precisions, have_weights, read_data
 from bench.verbs.planning import as_json, packs_for, planned_for, show_remarks, totals
 from bench.verbs.request import Request
 from bench.verbs.show import note, runs, say, show_json, tally
@@ -47,6 +47,8 @@ def _launch(request: Request, launch: Launch, again: Collection[str] | None) -> 
     wanted = [item for item in planned if item.action in ("run", "resume")]
     # What must be had before anything is written, unless the plan is refused anyway.
     if all(item.action != "refuse" for item in planned):
+        if launch.backend != "slurm":
+            check_precisions(wanted, on_gpus=launch.gpus is not None)
         read_data(sweep, wanted)
         have_weights(sweep, wanted)
     if launch.backend == "slurm":

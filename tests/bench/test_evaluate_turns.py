@@ -225,3 +225,15 @@ def test_what_follows_from_other_reals_is_never_met(tmp_path, extractor):
 
 def radii_by_hand(features):
     return torch.cdist(features, features).sort(dim=1).values[:, 3].tolist()
+
+
+def test_what_was_made_just_before_the_turn_is_not_made_again(tmp_path, monkeypatch):
+    take = turns.take_lease
+
+    def a_moment_later(folder):
+        real._write(folder.with_suffix(".npz"), real.canonical(KEY), {"a": np.full(3, 7.0)})
+        return take(folder)
+
+    monkeypatch.setattr(turns, "take_lease", a_moment_later)
+    assert (cached_arrays(tmp_path, KEY, ("a",), pytest.fail)["a"] == 7).all()
+    assert is_clean(tmp_path)

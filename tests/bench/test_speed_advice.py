@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_speed_predict import FIGURES
+from test_speed_predict import ALONE, FIGURES
 from tiny_runs import tiny
 
 from bench import limits
@@ -21,7 +21,7 @@ from bench.speed.figures import CellFigures, SideBySide, Timing
 from bench.speed.measure import Alternative, Measured
 from bench.speed.predict import predict
 from bench.speed.trial import Arrangement
-from bench.speed.units import alone
+from bench.speed.units import Unit, units_of
 from bench.store import Planned
 
 TWO_SLOTS = Arrangement("local", 2)
@@ -54,7 +54,7 @@ def findings(
     cells = group(planned)
     measured.setdefault("beside", SideBySide(min(runs, arrangement.slots)))
     found = Measured(cells={cells[0].key: figures}, **measured)
-    units = alone(planned)
+    units = units_of(planned, ALONE)
     prediction = predict(units, {"gan": figures}, found.beside, server=found.server)
     return Findings(arrangement, units, cells, {"gan": figures}, found, prediction, {"gan": share})
 
@@ -93,6 +93,20 @@ def test_what_was_tried_is_told_where_it_gained(gain: float, sentences: int) -> 
         found = told(alternatives=[Alternative(name, gain)])
         assert len(found) == sentences
         assert all(f"`{name}` trained gan {gain:.2g} times as fast" in text for text in found)
+
+
+def test_packs_are_told_where_they_would_gain_or_have_lost() -> None:
+    """Four runs of 10 s an iteration as one model: in 20 s they gain, in 50 s they lose."""
+    gains = replace(BUSY, pack=4, packed=Timing.exactly(20.0))
+    loses = replace(BUSY, pack=4, packed=Timing.exactly(50.0))
+    (sentence,) = told(gains)
+    assert sentence.endswith("train 2 times as fast as one model of 4: leave `--no-pack` out")
+    assert told(loses) == []
+    for figures, told_of in ((gains, []), (loses, ["`--no-pack`"])):
+        found = findings(figures)
+        items = tuple(item for unit in found.units for item in unit.items)
+        said = advise(replace(found, units=[Unit(items, 4)], arrangement=Arrangement("local", 1)))
+        assert [text.rpartition(" ")[2] for text in said] == told_of
 
 
 def test_slots_without_a_run_are_told_with_the_threads_that_would_use_them() -> None:

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from test_speed_predict import FIGURES
+from test_speed_predict import ALONE, FIGURES, PACKED
 from tiny_runs import frozen, tiny
 
 from bench import worker
+from bench.backends.packing import Pack, form
 from bench.cli import main
 from bench.environment import code_hash
+from bench.speed import estimate as module
 from bench.speed.cells import key_of
-from bench.speed.estimate import Estimate, estimate, spell_range
+from bench.speed.estimate import Estimate, spell_range
+from bench.speed.estimate import estimate as from_packs
 from bench.speed.figures import SideBySide, Timing
 from bench.speed.kept import Kept, keep
-from bench.speed.predict import run_parts
-from bench.store import Store
+from bench.speed.predict import pack_parts, run_parts
+from bench.store import Planned, Store
 
 OURS = replace(FIGURES, code=code_hash(), measured=1.79e9)
 GAN, GP = [tiny("gan", seed) for seed in range(5)], [tiny("wgan_gp", seed) for seed in range(3)]
+
+
+def estimate(planned: Sequence[Planned], folder: Path | None = None) -> Estimate | None:
+    todo = [item for item in planned if item.action in ("run", "resume")]
+    return from_packs(planned, form(todo, ALONE), folder)
 
 
 def known(tmp_path: Path, cells: Mapping[str, Any], **more: Any) -> Path:
@@ -121,6 +129,26 @@ def test_labels_without_finished_runs_take_their_share_of_updates(results: Path)
     assert found.guessed == 1
 
 
+def test_runs_of_a_pack_take_what_was_measured_of_it(tmp_path: Path) -> None:
+    ours = replace(PACKED, code=code_hash())
+    folder = known(tmp_path, {key_of(GAN[0]): ours})
+    planned = Store(tmp_path, "s").plan(GAN[:4])
+    found = from_packs(planned, [Pack(tuple(planned))], folder)
+    assert found is not None
+    whole = pack_parts(ours, GAN[0], size=4, runs=4).total
+    assert found.seconds.middle == pytest.approx(1.5 + whole)  # one slot, and nobody beside
+
+
+def test_a_finished_run_of_a_pack_tells_its_share_of_the_time(results: Path) -> None:
+    ran(results, 30.0)
+    for path in (results / "s").glob("*/env.json"):
+        numerics = json.loads(path.read_text())["numerics"]
+        rewrite(path, numerics={**numerics, "pack": 10})
+    found = estimate(Store(results, "s").plan(GAN))
+    assert found is not None
+    assert found.seconds.middle == pytest.approx(3.0 * -(-3 // found.slots))
+
+
 def elsewhere(run: Path) -> None:
     rewrite(run / "env.json", cpu="another")
 
@@ -181,3 +209,23 @@ def test_plan_shows_it_or_says_how_to_get_it(
     keep(Kept("--backend local", 1, 0.0, SideBySide(1), {key: OURS}))
     assert "\nestimated " in plan()
     assert json.loads(plan("--json"))["estimate"]["slots"] == 1
+
+
+def test_however_many_runs_are_finished_a_hundred_at_most_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> dict[str, Any]:
+        read.append(path)
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(module, "read_json", counted)
+    (pending,) = Store(tmp_path, "s").plan(GAN[:1])
+    done = [
+        replace(pending, spec=replace(pending.spec, label=str(number // 5)), state="done", final={})
+        for number in range(1000)
+    ]
+    kept = [replace(item, action="keep") for item in done]
+    assert estimate([pending, *kept], tmp_path / "kept") is None
+    assert len(read) == 100

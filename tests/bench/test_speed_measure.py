@@ -190,6 +190,18 @@ def test_what_a_gpu_s_process_loads_is_counted_once() -> None:
     assert found.cells[cells[0].key].around == pytest.approx(AROUND + WAITED)
 
 
+def test_the_loading_of_processes_is_no_measuring_time() -> None:
+    """The first waits 2 s for a server; on a GPU each trial's process then loads for 5 s."""
+    for gpus, credited in (((), SERVER + WAITED), (("a",), SERVER + WAITED + 2 * 5.0)):
+        arrangement = Arrangement("local", 1, 1, gpus, 1)
+        shop = KnownShop()
+        measuring = Measuring(cast(Workshop, shop), arrangement, 60.0, lambda text: None)
+        until = measuring.until
+        measuring._measure(cells_of("gan")[0], 60.0)
+        assert len(shop.trained) == 2
+        assert measuring.until - until == pytest.approx(credited)
+
+
 def test_what_runs_take_as_one_model_is_found() -> None:
     """Of four in one: 0.7 + 4 * 0.3 times the time of one, and 0.3 s more around."""
     shop, cells = KnownShop(), cells_of("gan", "wgan")

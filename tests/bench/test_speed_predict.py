@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_runs import tiny
 
+from bench.backends.packing import Terms
 from bench.spec import EvaluateSpec, RunSpec
 from bench.speed.figures import CellFigures, SideBySide, Timing
 from bench.speed.predict import (
@@ -23,10 +24,11 @@ from bench.speed.predict import (
     run_parts,
     schedule,
 )
-from bench.speed.units import Unit, alone, sizes_of
+from bench.speed.units import Unit, sizes_of, units_of
 from bench.store import Planned
 from wgan.train import new_state, train
 
+ALONE = Terms(2, wanted=False)
 FIGURES = CellFigures(
     iteration=Timing(0.01, 0.008, 0.02),
     update=0.002,
@@ -77,16 +79,16 @@ def test_the_longest_go_first_only_where_the_backend_has_it_so() -> None:
     specs = [replace(tiny(steps=steps), label=str(steps)) for steps in (100, 100, 200)]
     figures = {label: only_training() for label in ("100", "200")}
     plan = items(*specs)
-    as_they_come = alone(plan, ordered=False)
+    as_they_come = units_of(plan, ALONE, ordered=False)
     assert predict(as_they_come, figures, SideBySide(2)).seconds.middle == pytest.approx(3)
-    assert predict(alone(plan), figures, SideBySide(2)).seconds.middle == pytest.approx(2)
+    assert predict(units_of(plan, ALONE), figures, SideBySide(2)).seconds.middle == pytest.approx(2)
 
 
 def test_the_time_before_the_first_run_and_what_slows_down_are_added() -> None:
     plan = items(*(replace(tiny(seed=seed, steps=100), label="l") for seed in range(4)))
     figures = {"l": only_training()}
     beside = SideBySide(2, training=1.5, evaluation=3.0, least=1.2, most=2.0)
-    found = predict(alone(plan), figures, beside, server=7.0)
+    found = predict(units_of(plan, ALONE), figures, beside, server=7.0)
     assert found.seconds.middle == pytest.approx(7 + 2 * 1.5)
     assert found.seconds.low == pytest.approx(7 + 2 * 1.2 * 0.8)
     assert found.seconds.high == pytest.approx(7 + 2 * 2.0 * 2.0)
@@ -98,7 +100,7 @@ def test_what_is_kept_takes_no_time_and_what_is_resumed_takes_the_rest() -> None
     spec = replace(tiny(steps=100), label="l")
     kept = items(spec, action="keep")
     resumed = items(spec, action="resume", step=75)
-    found = predict(alone([*kept, *resumed]), {"l": only_training()}, SideBySide(1))
+    found = predict(units_of([*kept, *resumed], ALONE), {"l": only_training()}, SideBySide(1))
     assert found.seconds.middle == pytest.approx(0.25)
 
 
@@ -187,7 +189,7 @@ def test_a_pack_fills_one_slot() -> None:
     assert found.seconds.middle == pytest.approx(1.6)
     assert found.runs == 8
     assert sizes_of(packs) == {"l": 4}
-    assert sizes_of(alone(plan)) == {}
+    assert sizes_of(units_of(plan, ALONE)) == {}
 
 
 def test_warm_ups_of_a_pack_are_slower_as_its_iterations_are() -> None:

@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from test_speed_measure import INSIDE, SERVER, STEP, KnownShop
 
 from bench import backends, limits
+from bench.backends import packing
 from bench.cli import main
 from bench.speed import advice, measure
 from bench.speed.kept import read_kept
@@ -53,6 +54,7 @@ def call(*words: str) -> Result:
 def known(here: Path, monkeypatch: pytest.MonkeyPatch) -> KnownShop:
     """Trials whose times are known, made by nobody."""
     shop = KnownShop(slower=1.25)
+    monkeypatch.setattr(packing.packed, "pays", lambda config, device: 1)
     monkeypatch.setattr(verb, "workshop", lambda results: contextlib.nullcontext(shop))
     monkeypatch.setattr(measure, "look_inside", lambda spec, device: INSIDE)
     monkeypatch.setattr(measure, "peak", lambda *asked: Peak(20.0, 10.0))
@@ -88,6 +90,28 @@ def test_it_measures_predicts_and_keeps(known: KnownShop) -> None:
     planned = json.loads(call("plan", "tiny.yaml", "--json").stdout)["estimate"]
     assert planned["seconds"] == pytest.approx(found["prediction"]["seconds"])
     assert planned["options"] == "--slots 2"
+
+
+def test_runs_that_train_as_one_model_are_measured_and_predicted_so(
+    known: KnownShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan makes packs of two; the trial of one is 0.7 + 2 * 0.3 times as long as of a run."""
+    monkeypatch.setattr(packing.packed, "unpackable", lambda config: None)
+    monkeypatch.setattr(packing.packed, "pays", lambda config, device: 16)
+    found = json.loads(speed("--json", "--slots", "1").stdout)
+    for cell in found["cells"]:
+        assert cell["pack"] == 2
+        assert cell["packed"]["middle"] == pytest.approx(1.3 * cell["iteration"]["middle"])
+    shown = speed("--plain", "--slots", "1").stdout
+    assert "2 runs of gan as one model: an iteration of all takes 1.3 ms, 1.5 times" in shown
+    apart = json.loads(speed("--json", "--slots", "1", "--no-pack").stdout)
+    assert [cell["pack"] for cell in apart["cells"]] == [2, 1]  # to tell what it would gain
+    of_one, of_each = (
+        one["prediction"]["seconds"] - one["prediction"]["server"] for one in (found, apart)
+    )
+    assert of_one < of_each
+    assert any("leave `--no-pack` out" in text for text in apart["advice"])
+    assert speed("--slots", "1", "--no-pack").stdout.endswith("--slots 1 --no-pack\n")
 
 
 def test_people_see_a_table_the_prediction_and_the_next_command(known: KnownShop) -> None:
@@ -287,6 +311,7 @@ def test_a_gpu_is_measured_and_its_runs_predicted(here: Path) -> None:
         .replace("every: 20, samples: 32", "every: 100, samples: 200")
     )
     words = [*COMMAND, "speed", "tiny.yaml", "--gpus", "all", "--per-gpu", "2", "--json"]
+    words += ["--seconds", "120"]
     done = subprocess.run(words, env=environment(here), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

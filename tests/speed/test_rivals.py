@@ -129,17 +129,17 @@ def test_weights_of_other_networks_are_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # torch-fidelity's, for the reals
 def test_the_script_s_scores_are_the_harness_s(tmp_path):
     import numpy as np
-    import torch_fidelity
 
     from bench.evaluate import Evaluator
     from bench.spec import EvaluateSpec
     from tests.speed import script
     from wgan.data import Digits
 
-    if "digits_cnn" not in torch_fidelity.registry.FEATURE_EXTRACTORS_REGISTRY:
-        torch_fidelity.register_feature_extractor("digits_cnn", script.DigitsFeatures)
+    if "digits_cnn" not in script.torch_fidelity.registry.FEATURE_EXTRACTORS_REGISTRY:
+        script.torch_fidelity.register_feature_extractor("digits_cnn", script.DigitsFeatures)
     data = Digits().load()
     training = script.Training("wgan_gp", 0, as_float(data.train))
     found = script.evaluate(training.generator, data, 200, tmp_path)
@@ -160,7 +160,6 @@ def test_the_script_s_scores_are_the_harness_s(tmp_path):
 
 @pytest.mark.parametrize("recipe", ["gan", "wgan", "wgan_gp", "sngan"])
 def test_the_script_s_recipes_are_the_harness_s(recipe):
-    pytest.importorskip("torch_fidelity", reason="loaded by the script")
     from tests.speed import script
     from wgan.data import Digits
 

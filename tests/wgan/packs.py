@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tests.wgan.small import contents, never, without_times
 from wgan.config import TrainConfig
+from wgan.iteration import Eager
 from wgan.packed import train_packed
 from wgan.state import TrainState, new_state
 from wgan.train import train
@@ -37,13 +38,14 @@ def seeds_of(config: TrainConfig, count: int) -> list[TrainConfig]:
     return [config.with_seed(seed) for seed in range(count)]
 
 
-def alone(config: TrainConfig, **looks: int) -> tuple[TrainState, list[dict[str, Any]]]:
-    """The state at the end of a training alone, and its rows."""
-    data = config.dataset.load()
-    state = new_state(config, data)
-    return state, [
-        row for pause in train(config, data, state, never, **looks) for row in pause.rows
-    ]
+def alone(
+    config: TrainConfig, device: str = "cpu", **looks: Any
+) -> tuple[TrainState, list[dict[str, Any]]]:
+    """The state at the end of an eager training alone, and its rows."""
+    data = config.dataset.load().to(device)
+    state = new_state(config, data, device)
+    pauses = train(config, data, state, never, iterate=Eager(config, data, state), **looks)
+    return state, [row for pause in pauses for row in pause.rows]
 
 
 def packed(

@@ -4,6 +4,7 @@ graph gives what eager iterations give.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from pathlib import Path
@@ -40,8 +41,11 @@ class FakeGraphs:
 
     def __init__(self, fails: bool = False) -> None:
         self.fails = fails
-        self.asides, self.captures, self.replays = 0, 0, 0
+        self.asides, self.captures, self.replays, self.renewed = 0, 0, 0, 0
         self.weights: list[torch.Tensor] = []
+
+    def renew(self) -> None:
+        self.renewed += 1
 
     def aside(self, compute: Any) -> Seen:
         self.asides += 1
@@ -125,6 +129,61 @@ def test_each_pattern_is_a_graph_of_its_own_and_their_number_is_bounded():
     assert graphs.captures == MOST_GRAPHS
     assert graphs.replays == 2 * MOST_GRAPHS
     assert work.seen == list(range(MOST_GRAPHS + 3)) * (WARM_UPS + 2)
+
+
+def test_graphs_are_made_anew_for_other_streams():
+    """A replay would advance the stream of a training that has left its pack."""
+    graphs, told = FakeGraphs(), []
+    iterate, state = faked(small("wgan_gp", critic_steps=1), graphs, told)
+    for _ in range(WARM_UPS + 2):
+        iterate()
+    assert (graphs.asides, graphs.captures, graphs.replays, graphs.renewed) == (3, 1, 2, 0)
+    state.streams["noise"] = state.streams["noise"].clone_state()
+    for _ in range(WARM_UPS + 2):
+        iterate()
+    assert (graphs.asides, graphs.captures, graphs.replays, graphs.renewed) == (6, 2, 4, 1)
+    assert told == []
+
+
+def test_a_failure_names_its_own_error_and_not_one_that_was_handled_before():
+    graphs, told = FakeGraphs(fails=True), []
+    iterate, _ = faked(small("wgan_gp", critic_steps=1), graphs, told)
+    try:
+        raise OSError("an old worry")
+    except OSError:
+        for _ in range(WARM_UPS + 1):
+            iterate()
+    assert iterate.reason == "it could not be captured: operation not permitted"
+
+
+# What a step may not call on a tensor, or it waits for the device.
+_READS = ("item", "tolist", "__bool__", "__float__", "__int__", "nonzero", "cpu", "numpy")
+
+
+def _noting(name: str, read: list[str]) -> Any:
+    """A tensor's method that notes its name in `read`."""
+    original = getattr(torch.Tensor, name)
+
+    def noting(tensor: torch.Tensor, *given: Any) -> Any:
+        read.append(name)
+        return original(tensor, *given)
+
+    return noting
+
+
+@pytest.mark.parametrize("method", registered(LipschitzMethod))
+def test_a_method_reads_numbers_off_the_device_if_and_only_if_it_says_so(method, monkeypatch):
+    config = small(lipschitz=method.name, critic_norm="none")
+    (chosen,), state, read = config.lipschitz, new_state(config, images()), []
+    Eager(config, images(), state)()
+    real = images().batch(8, state.streams["data"])
+    for name in _READS:
+        monkeypatch.setattr(torch.Tensor, name, _noting(name, read))
+    state.critic(real)
+    chosen.penalty(state.critic, real, real.flip(0), state.streams[f"penalty:{method.name}"])
+    chosen.after_step(state.critic)
+    monkeypatch.undo()
+    assert bool(read) == chosen.reads_device, read
 
 
 def test_a_lazy_penalty_and_a_warm_up_are_patterns():
@@ -309,3 +368,40 @@ def test_a_capture_that_fails_on_the_device_leaves_the_training_as_it_was(monkey
     assert trained(config, captured(work, told.append), state, data) == rows
     assert same(contents(state), contents(eager))
     assert len(told) == 1
+
+
+@gpu
+def test_a_training_that_leaves_its_captured_pack_draws_no_more():
+    from wgan.packed import train_packed
+
+    settings = {"network": {"mlp": {"width": 16}}, "batch_size": 32, "steps": 30}
+    config, data = small("wgan_gp", **settings), images("cuda")
+    configs = [config.with_seed(seed) for seed in (0, 1)]
+    states = [new_state(one, data, "cuda") for one in configs]
+    left = None
+    for pause in train_packed(configs, data, states, lambda: False, size=2, log_every=10):
+        if states[0].step == 10 and left is None:
+            left = contents(states[1])["streams"]
+            pause.leave(1)
+    assert states[0].step == 30
+    assert same(contents(states[1])["streams"], left)
+    assert not same(contents(states[0])["streams"], left)
+
+
+@gpu
+def test_optimistic_steps_of_another_device_are_captured_as_their_own():
+    """Loaded from a CPU's state they count on: a graph holds no number of theirs."""
+    config = double("wgan_gp", optimizer="optimistic_adam", critic_steps=1)
+    before = new_state(config, images())
+    trained(dataclasses.replace(config, steps=8), Eager(config, images(), before), before, images())
+    data, states = images("cuda"), []
+    for captures in (True, False):
+        state = new_state(config, data, "cuda")
+        for name in ("generator", "critic", "generator_optimizer", "critic_optimizer"):
+            checkpoint._load_part(
+                getattr(state, name), copy.deepcopy(getattr(before, name).state_dict())
+            )
+        work = Eager(config, data, state)
+        trained(config, captured(work) if captures else work, state, data)
+        states.append(contents(state))
+    assert agree(*states)

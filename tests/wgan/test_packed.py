@@ -15,7 +15,13 @@ from wgan.state import new_state
 PACKABLE = [made.name for made in registered(LipschitzMethod) if made.packable]
 
 
-@pytest.mark.parametrize("loss", [made.name for made in registered(Loss)])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pytest.param(made.name, marks=() if made.name == "wasserstein" else pytest.mark.slow)
+        for made in registered(Loss)
+    ],
+)
 @pytest.mark.parametrize("method", PACKABLE)
 def test_each_packable_method_with_each_loss_trains_as_alone(method, loss):
     check_equals_alone(lipschitz=method, loss=loss)
@@ -95,6 +101,7 @@ def test_a_dense_generator_of_dcgan_is_as_alone(norm):
     config = small(
         network={"dcgan": {"width": 4, "generator_kind": "mlp", "generator_norm": norm}},
         precision="float64",
+        batch_size=16,
     )
     assert "Conv2d" in unpackable(config)
     generators = [new_state(config.with_seed(seed), DIGITS).generator for seed in range(3)]

@@ -13,7 +13,7 @@ from wgan.data import Dataset
 from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
 from wgan.optimizers import Optimizer
-from wgan.packed import train_packed
+from wgan.packed import pays, train_packed, unpackable
 from wgan.state import new_state
 
 METHODS = [made.name for made in registered(LipschitzMethod) if made.packable]
@@ -246,7 +246,37 @@ def test_what_makes_no_pack_is_refused_in_words():
     operator = single(lipschitz={"spectral_norm": {"of": "operator"}})
     assert "spectral_norm" in refusal([operator], states[:1], 1)
     assert "batches of 9 do not fill" in refusal([single(batch_size=9)], states[:1], 1)
+    assert "batches of 16 do not fill" in refusal([single(batch_size=16)], states[:1], 1)
     narrow = single(network={"mlp": {"width": 7}})
     assert "1.weight of 14 numbers does not fill" in refusal([narrow], states[:1], 1)
     states[1].step = 3
     assert "one step, not at [0, 3]" in refusal(configs, states, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "device", "size"),
+    [
+        ({"network": {"mlp": {"width": 64}}}, "cpu", 16),
+        ({"network": {"mlp": {"width": 512}}}, "cpu", 16),
+        ({"network": {"mlp": {"width": 512}}, "batch_size": 256}, "cpu", 1),
+        ({"network": {"mlp": {"width": 512}}, "batch_size": 256}, "cuda:0", 16),
+        ({"network": {"mlp": {"width": 512}}, "lipschitz": "spectral_norm"}, "cpu", 1),
+        ({"network": {"mlp": {"width": 64}}, "lipschitz": "spectral_norm"}, "cpu", 16),
+        ({"dataset": "digits", "network": "dcgan"}, "cuda", 1),
+        ({"lipschitz": "gradient_normalization"}, "cpu", 1),
+    ],
+)
+def test_packing_pays_where_it_was_measured_to(settings, device, size):
+    assert pays(single(**{"batch_size": 64, "noise_size": 64, **settings}), device) == size
+
+
+@pytest.mark.parametrize("made", registered(LipschitzMethod))
+def test_a_method_with_hooks_of_its_own_is_packable_only_with_packed_ones(made):
+    def overrides(hook):
+        return getattr(made, hook) is not getattr(LipschitzMethod, hook)
+
+    if made.packable:
+        assert overrides("packed_penalty") == overrides("penalty")
+        assert overrides("packed_after_step") or not (overrides("wrap") and overrides("after_step"))
+    else:
+        assert unpackable(single(lipschitz=made.name)) is not None

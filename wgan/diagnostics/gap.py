@@ -11,6 +11,7 @@ from wgan.config import TrainConfig
 from wgan.data import Data
 from wgan.diagnostics.samples import Seen
 from wgan.optimizers import stepped_eagerly
+from wgan.precision import computing_in
 from wgan.random import stream
 from wgan.steps import critic_step
 from wgan.train import DTYPES, TrainState
@@ -62,16 +63,17 @@ def trained_on(
     streams = {p: stream(config.seed, f"{purpose}:{p}", state.device) for p in purposes}
     size, dtype = config.batch_size, DTYPES[config.precision]
 
-    for update in range(updates):
-        critic_step(
-            critic,
-            generator,
-            optimizer,
-            config.loss,
-            config.lipschitz,
-            data.batch(size, streams["data"]).to(dtype),
-            config.generator.draw(data, config.noise_size, size, streams["noise"], dtype),
-            streams,
-            state.critic_updates + update,
-        )
+    with computing_in(config.precision, state.device):
+        for update in range(updates):
+            critic_step(
+                critic,
+                generator,
+                optimizer,
+                config.loss,
+                config.lipschitz,
+                data.batch(size, streams["data"]).to(dtype),
+                config.generator.draw(data, config.noise_size, size, streams["noise"], dtype),
+                streams,
+                state.critic_updates + update,
+            )
     return critic

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from wgan.config import TrainConfig
 from wgan.data import Data, Images, as_float, pick
+from wgan.precision import exactly
 from wgan.random import stream
 from wgan.train import DTYPES, TrainState
 
 _CHUNK = 500
 
 
+@exactly
 @torch.no_grad()
 def generate(
     config: TrainConfig,

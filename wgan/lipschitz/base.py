@@ -5,6 +5,10 @@ Each does nothing unless overridden.
 Write one in a file of its own in this folder: subclass `LipschitzMethod`, give it a `name` equal to
 the file's, override what it needs. It is then found by sweep files, listed by the command line and
 tested by the contract tests.
+
+Many seeds of a small network train as one where the method has a packed form: `packable = True` and
+`packed_points`, `packed_penalty` or `packed_after_step` beside the hooks it overrides. Without one
+it trains alone.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from wgan.components import setting
 from wgan.lipschitz.base import LipschitzMethod, StackedLayers
+from wgan.precision import unreduced
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,12 @@ class OrthogonalRegularization(LipschitzMethod):
         self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator
     ) -> Tensor:
         """The penalty, a scalar; it depends on the weights alone."""
-        costs = [
-            self._cost(layer.weight.flatten(1))
-            for layer in critic.modules()
-            if isinstance(layer, nn.Linear | nn.Conv2d)
-        ]
+        with unreduced():
+            costs = [
+                self._cost(layer.weight.flatten(1))
+                for layer in critic.modules()
+                if isinstance(layer, nn.Linear | nn.Conv2d)
+            ]
         return self.weight * torch.stack(costs).sum()
 
     def packed_penalty(self, critic: StackedLayers, norms: Tensor | None) -> Tensor:

@@ -16,7 +16,7 @@ from wgan.data import Data
 from wgan.iteration import Seen
 from wgan.packed.state import PackedState
 from wgan.packed.steps import critic_step, generator_step
-from wgan.state import DTYPES
+from wgan.precision import DTYPES, computing_in
 
 
 class Packed:
@@ -34,6 +34,12 @@ class Packed:
         """All that is drawn from."""
         return self.state.streams
 
+    @property
+    def weights(self) -> list[Tensor]:
+        """Those of both stacks."""
+        stacks = (self.state.critic.stack, self.state.generator.stack)
+        return [weight for stack in stacks for weight in stack.parameters.values()]
+
     def __call__(self) -> None:
         """Train all networks once; `step` is the loop's to count."""
         self.record(self.compute())
@@ -49,6 +55,11 @@ class Packed:
 
     def compute(self) -> Seen:
         """Train the critics, then the generators, then the generators' averages."""
+        device = self.streams["data"][0].device
+        with computing_in(self.config.precision, device):
+            return self._compute()
+
+    def _compute(self) -> Seen:
         config, state = self.config, self.state
 
         # Train the critics.
