@@ -24,7 +24,7 @@ from wgan.state import new_state
 from wgan.train import train
 
 PRECISIONS = {"tf32": "gpu_graph_tf32", "bf16": "gpu_graph_bf16"}
-STEPS, ROUNDS = 60, 9
+STEPS, ROUNDS = 20, 7
 
 
 class Side:

@@ -74,9 +74,9 @@ def pays(config: TrainConfig, device: str) -> int:
 
     32 gains little over 16. With 16 of width 64, batch 64: weight_clipping 4.37, spectral_norm
     4.90, orthogonal_regularization 3.91, layer norm 4.07, batch norm 2.51, float64 2.87. At width
-    512 the methods that compute with the weights themselves do not pay (0.86, 0.97), so that theirs, and
-    that of normalised critics, is a smaller product. Convolutions do not pay in groups (0.7 to 0.9,
-    DESIGN section 6) and cannot be stacked here.
+    512 the methods that compute with the weights themselves do not pay (0.86, 0.97), so that
+    theirs, and that of normalised critics, is a smaller product. Convolutions do not pay in groups
+    (0.7 to 0.9, DESIGN section 6) and cannot be stacked here.
 
     On a GPU it is 16 for whatever can be packed: `tests/speed/gpu_packed.py` measures it.
     """
