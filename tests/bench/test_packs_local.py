@@ -56,6 +56,12 @@ def run_all(items: Sequence[Planned], slots: int = 1, **options: bool) -> tuple[
         return execute(items, backend, PlainDisplay(stream), **options), stream.getvalue()
 
 
+def when_all_have_trained(items: Sequence[Planned]) -> int:
+    """Their process, once each has a checkpoint that binds it to the size of its pack."""
+    wait_for(lambda: all(RunFolder(item.folder).kept_step() for item in items))
+    return int((owner_of(items[0].folder) or {})["pid"])
+
+
 def pack_of(item: Planned) -> int:
     return int(json.loads((item.folder / "env.json").read_text())["numerics"].get("pack", 1))
 
@@ -150,7 +156,7 @@ def test_a_stop_from_outside_interrupts_all_and_the_next_runner_finishes(
     tmp_path: Path, whole: list[Path]
 ) -> None:
     items = planned(tmp_path, *SPECS)
-    thread = later(lambda: os.kill(when_trained_a_little(items[0]), signal.SIGTERM))
+    thread = later(lambda: os.kill(when_all_have_trained(items), signal.SIGTERM))
     outcome, _ = run_all(items)
     thread.join()
     assert set(outcome.states.values()) == {"interrupted"}
@@ -168,7 +174,7 @@ def test_what_is_taken_back_of_a_pack_stops_and_the_others_go_on(
     with local() as backend:
         backend.submit(items)
         backend.states()
-        when_trained_a_little(items[1])
+        when_all_have_trained(items)
         backend.cancel([items[1].spec.run_id])
         while backend.busy():
             backend.states()
