@@ -5,11 +5,12 @@ For debugging, or where no process may start.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 
 from bench.backends.base import State, ended_state, found_state, lost_state
 from bench.backends.packing import Pack, Terms, form
-from bench.lease import LeaseLost
+from bench.lease import LeaseLost, owner_of
 from bench.store import FINAL_STATES, Planned
 
 
@@ -99,7 +100,9 @@ def _ended(item: Planned, problem: LeaseLost | OSError | None) -> State:
         return lost_state(item)
     state = ended_state(item)
     told = state[0] in FINAL_STATES and state[0] != item.state
-    if problem is None or told or state[0] == "running" or not item.folder.is_dir():
+    # What cannot be written keeps our own lease: that is no other's.
+    elsewhere = state[0] == "running" and (owner_of(item.folder) or {}).get("pid") != os.getpid()
+    if problem is None or told or elsewhere or not item.folder.is_dir():
         return state
     from bench import worker
 

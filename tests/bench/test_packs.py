@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_runs import TIMES, assert_same_run, frozen, state_of
-from tiny_runs import packable as tiny
+from tiny_runs import TIMES, assert_same_run, frozen, packable, state_of
 
 from bench import crew, session, worker
 from bench.lease import LeaseLost, owner_of, take_lease
@@ -21,7 +20,7 @@ from bench.spec import RunSpec
 from bench.store import Store
 from wgan import packed
 
-SEEDS = [tiny("wgan_gp", seed=seed) for seed in range(3)]
+SEEDS = [packable("wgan_gp", seed=seed) for seed in range(3)]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +69,7 @@ def test_every_run_of_a_pack_leaves_what_a_run_alone_leaves(
     tmp_path: Path, whole: list[Path]
 ) -> None:
     """In float64 the same numbers, to the rounding of sums in another order."""
-    specs = [tiny("wgan_gp", seed=seed, precision="float64") for seed in range(3)]
+    specs = [packable("wgan_gp", seed=seed, precision="float64") for seed in range(3)]
     together, alone = frozen(tmp_path / "a", *specs), frozen(tmp_path / "b", *specs)
     worker.run(together, packed=True)
     worker.run(alone)
@@ -223,7 +222,7 @@ def test_a_run_that_diverges_leaves_with_its_reason(
 
 
 def test_a_divergence_in_training_ends_its_run_alone(tmp_path: Path) -> None:
-    specs = [tiny("wgan_gp", seed=seed, score_limit=limit()) for seed in range(3)]
+    specs = [packable("wgan_gp", seed=seed, score_limit=limit()) for seed in range(3)]
     paths = frozen(tmp_path, *specs)
     worker.run(paths, packed=True)
     states = [state_of(path)["state"] for path in paths]
@@ -293,7 +292,7 @@ def test_a_run_whose_folder_goes_takes_no_other_with_it(
 def test_a_wish_to_save_during_an_evaluation_saves_all_with_what_is_due_of_each(
     tmp_path: Path, whole: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seldom = [tiny("wgan_gp", seed=seed, checkpoint_seconds=1000.0) for seed in range(3)]
+    seldom = [packable("wgan_gp", seed=seed, checkpoint_seconds=1000.0) for seed in range(3)]
     paths = frozen(tmp_path, *seldom)
     honest = session.Session._see
     kept: dict[Path, bytes] = {}
@@ -329,7 +328,7 @@ def test_a_pack_whose_step_fails_is_halved_until_the_guilty_one_is_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has no checkpoint yet, so that each begins anew in what is left."""
-    specs = [tiny("wgan_gp", seed=seed, checkpoint_seconds=1000.0) for seed in range(4)]
+    specs = [packable("wgan_gp", seed=seed, checkpoint_seconds=1000.0) for seed in range(4)]
     honest = packed.train_packed
 
     def broken(configs: Any, *rest: Any, **options: Any) -> Any:
@@ -386,7 +385,7 @@ def test_runs_that_are_finished_or_elsewhere_are_left_out(tmp_path: Path) -> Non
 
 
 def test_runs_of_unlike_settings_are_never_put_into_one_stack(tmp_path: Path) -> None:
-    other: RunSpec = tiny("wgan_gp", seed=5, batch_size=64)
+    other: RunSpec = packable("wgan_gp", seed=5, batch_size=64)
     paths = frozen(tmp_path, *SEEDS[:2], other)
     worker.run(paths, packed=True)
     assert [pack_of(path) for path in paths] == [2, 2, 1]

@@ -19,8 +19,7 @@ import planted_deaths
 import pytest
 from click.testing import CliRunner
 from test_backend_local import later, wait_for, when_trained_a_little
-from tiny_runs import assert_same_run, frozen, state_of
-from tiny_runs import packable as tiny
+from tiny_runs import assert_same_run, frozen, packable, state_of
 
 from bench import worker
 from bench.backends import Inline, Local, forked
@@ -33,7 +32,7 @@ from bench.spec import RunSpec
 from bench.store import Planned, Store
 
 LONG = 100_000
-SPECS = [tiny("wgan_gp", seed=seed, steps=150) for seed in range(3)]
+SPECS = [packable("wgan_gp", seed=seed, steps=150) for seed in range(3)]
 
 
 def planned(results: Path, *specs: RunSpec) -> list[Planned]:
@@ -55,6 +54,12 @@ def run_all(items: Sequence[Planned], slots: int = 1, **options: bool) -> tuple[
     stream = io.StringIO()
     with local(slots) as backend:
         return execute(items, backend, PlainDisplay(stream), **options), stream.getvalue()
+
+
+def when_all_have_trained(items: Sequence[Planned]) -> int:
+    """Their process, once each has a checkpoint that binds it to the size of its pack."""
+    wait_for(lambda: all(RunFolder(item.folder).kept_step() for item in items))
+    return int((owner_of(items[0].folder) or {})["pid"])
 
 
 def pack_of(item: Planned) -> int:
@@ -86,7 +91,7 @@ def test_a_process_and_the_runner_s_own_train_the_same_pack(
 
 
 def test_as_many_packs_are_made_as_there_are_slots(tmp_path: Path) -> None:
-    items = planned(tmp_path, *(tiny(seed=seed, steps=20) for seed in range(4)))
+    items = planned(tmp_path, *(packable(seed=seed, steps=20) for seed in range(4)))
     run_all(items, slots=2)
     assert [pack_of(item) for item in items] == [2] * 4
 
@@ -96,7 +101,7 @@ def test_a_pack_that_dies_is_halved_until_the_guilty_run_is_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, death: str
 ) -> None:
     monkeypatch.setattr(forked, "train", planted_deaths.train_with_a_guilty_one)
-    items = planned(tmp_path, *(tiny(label=death, seed=seed, steps=20) for seed in range(4)))
+    items = planned(tmp_path, *(packable(label=death, seed=seed, steps=20) for seed in range(4)))
     outcome, printed = run_all(items)
     states = [outcome.states[item.spec.run_id] for item in items]
     assert states == ["done", "done", "failed", "done"]
@@ -151,7 +156,7 @@ def test_a_stop_from_outside_interrupts_all_and_the_next_runner_finishes(
     tmp_path: Path, whole: list[Path]
 ) -> None:
     items = planned(tmp_path, *SPECS)
-    thread = later(lambda: os.kill(when_trained_a_little(items[0]), signal.SIGTERM))
+    thread = later(lambda: os.kill(when_all_have_trained(items), signal.SIGTERM))
     outcome, _ = run_all(items)
     thread.join()
     assert set(outcome.states.values()) == {"interrupted"}
@@ -169,7 +174,7 @@ def test_what_is_taken_back_of_a_pack_stops_and_the_others_go_on(
     with local() as backend:
         backend.submit(items)
         backend.states()
-        when_trained_a_little(items[1])
+        when_all_have_trained(items)
         backend.cancel([items[1].spec.run_id])
         while backend.busy():
             backend.states()
@@ -180,7 +185,7 @@ def test_what_is_taken_back_of_a_pack_stops_and_the_others_go_on(
 
 
 def test_a_run_that_ends_early_is_told_before_its_pack_ends(tmp_path: Path) -> None:
-    items = planned(tmp_path, *(tiny(seed=seed, steps=LONG) for seed in range(2)))
+    items = planned(tmp_path, *(packable(seed=seed, steps=LONG) for seed in range(2)))
     with local() as backend:
         backend.submit(items)
         backend.states()
@@ -192,7 +197,7 @@ def test_a_run_that_ends_early_is_told_before_its_pack_ends(tmp_path: Path) -> N
 
 
 def test_with_fail_fast_a_failure_within_a_pack_stops_the_others(tmp_path: Path) -> None:
-    items = planned(tmp_path, *(tiny(seed=seed, steps=LONG) for seed in range(2)))
+    items = planned(tmp_path, *(packable(seed=seed, steps=LONG) for seed in range(2)))
 
     def spoil() -> None:
         when_trained_a_little(items[1])
@@ -210,7 +215,7 @@ def test_with_fail_fast_a_failure_within_a_pack_stops_the_others(tmp_path: Path)
 
 @pytest.mark.slow
 def test_two_runners_train_every_run_once(tmp_path: Path) -> None:
-    items = planned(tmp_path, *(tiny(seed=seed, steps=300) for seed in range(12)))
+    items = planned(tmp_path, *(packable(seed=seed, steps=300) for seed in range(12)))
     outcomes: list[Outcome] = []
     threads = [later(lambda: outcomes.append(run_all(items)[0])) for _ in range(2)]
     for thread in threads:
