@@ -94,7 +94,7 @@ def generator_step(
         parameter.requires_grad_(False)
 
     # Score generated samples.
-    with reduced():
+    with weights_computed_once(), reduced():
         fake_scores = critic(generator(noise))
         real_scores = critic(real) if real is not None else None
         generator_loss = loss.generator_loss(fake_scores, real_scores)

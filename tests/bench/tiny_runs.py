@@ -19,12 +19,6 @@ from wgan.train import new_state
 TIMES = ("training_seconds", "evaluation_seconds")
 
 
-def packable(recipe: str = "gan", seed: int = 0, steps: int = 60, **changes: Any) -> RunSpec:
-    """`tiny`, of a width and batch size that fill whole vectors: it can be packed."""
-    shape = {"network": {"mlp": {"width": 16}}, "batch_size": 32}
-    return tiny(recipe, seed, steps, **{**shape, **changes})
-
-
 def tiny(recipe: str = "gan", seed: int = 0, steps: int = 60, **changes: Any) -> RunSpec:
     """A run; `changes` are fields of the RunSpec, or else of its configuration."""
     spec = {"sweep", "label", "evaluate", "log_every", "checkpoint_seconds"} & set(changes)

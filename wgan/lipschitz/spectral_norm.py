@@ -5,7 +5,7 @@ a critic changes its training. Here a forward reads the vectors; `after_step` mo
 critic step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from wgan.layers import (
 from wgan.lipschitz.base import LipschitzMethod
 from wgan.networks.base import Shape
 
+_LEAST = 1e-12  # what a vector is divided by, at least
 _WARM_UP = 15  # power iterations before training, so that the first norms are already right
 
 # Of an operator's norm: vectors that are iterated together, powers of J'J that are kept in a
@@ -109,11 +110,16 @@ class SpectralNorm(LipschitzMethod):
 
     def after_step(self, critic: nn.Module) -> None:
         """Advance every layer's singular vectors by the stated number of power iterations."""
+        kernels: list[tuple[Tensor, DividedByKernel]] = []
         for layer in critic.modules():
             if isinstance(layer, Reparametrised):
                 division = layer.reparametrisation
-                if isinstance(division, DividedByKernel | DividedByOperator):
+                if isinstance(division, DividedByKernel):
+                    kernels.append((layer.weight, division))
+                elif isinstance(division, DividedByOperator):
                     division.iterate(layer.weight, self.power_iterations)
+        if kernels:
+            iterate_together(kernels, self.power_iterations)
 
     def packed_after_step(self, critic: nn.Module) -> None:
         """The same for k critics at once."""
@@ -129,6 +135,7 @@ class DividedByKernel(nn.Module):
 
     left: Tensor
     right: Tensor
+    costly = True  # in a toy a norm costs as much as the layer's products
 
     def __init__(self, layer: LinearLayer, rng: torch.Generator) -> None:
         super().__init__()
@@ -136,17 +143,13 @@ class DividedByKernel(nn.Module):
         self.register_buffer("left", torch.randn(matrix.shape[0], generator=rng).to(matrix))
         self.register_buffer("right", torch.randn(matrix.shape[1], generator=rng).to(matrix))
 
-    @torch.no_grad()
     def iterate(self, weight: Tensor, times: int) -> None:
         """Algorithm 1, steps 1 and 2."""
-        matrix = weight.flatten(1)
-        for _ in range(times):
-            self.right.copy_(F.normalize(matrix.t() @ self.left, dim=0))
-            self.left.copy_(F.normalize(matrix @ self.right, dim=0))
+        iterate_together([(weight, self)], times)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Differentiable in W with u and v held fixed: the gradient of equation 9."""
-        sigma = self.left @ (weight.flatten(1) @ self.right)
+        sigma = torch.dot(self.left, torch.mv(weight.flatten(1), self.right))
         normalised: Tensor = weight / sigma
         return normalised
 
@@ -175,6 +178,27 @@ class StackedDividedByKernel(nn.Module):
         sigma = torch.bmm(self.left.unsqueeze(1), torch.bmm(weight, self.right.unsqueeze(2)))
         normalised: Tensor = weight / sigma
         return normalised
+
+
+@torch.no_grad()
+def iterate_together(layers: Sequence[tuple[Tensor, DividedByKernel]], times: int) -> None:
+    """Power iterations of all layers, each a weight and its division: fewer, longer operations."""
+    matrices = [weight.flatten(1) for weight, _ in layers]
+    lefts, rights = ([getattr(part, side) for _, part in layers] for side in ("left", "right"))
+    for _ in range(times):
+        for matrix, left, right in zip(matrices, lefts, rights, strict=True):
+            torch.mv(matrix.t(), left, out=right)
+        _normalise(rights)
+        for matrix, left, right in zip(matrices, lefts, rights, strict=True):
+            torch.mv(matrix, right, out=left)
+        _normalise(lefts)
+
+
+def _normalise(vectors: list[Tensor]) -> None:
+    """Give each vector length 1, in place; one of zeros stays."""
+    lengths = torch._foreach_norm(vectors)
+    torch._foreach_clamp_min_(lengths, _LEAST)
+    torch._foreach_div_(vectors, lengths)
 
 
 class DividedByOperator(nn.Module):
