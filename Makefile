@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help install quickstart test test-slow test-slurm test-browser check bench clean
+.PHONY: help install quickstart test test-slow test-slurm test-browser check bench bench-harness clean
 
 help:
 	@echo "make quickstart  train four GANs on real digits over three seeds and write reports/quickstart/report.html"
@@ -14,7 +14,8 @@ help:
 	@echo "make test-slurm  tests on a real SLURM, made on this host from Debian's packages"
 	@echo "make test-browser  reports in headless Chromium, installed from Debian's packages"
 	@echo "make check       lint, format and types"
-	@echo "make bench       speed, as ratios in one run"
+	@echo "make bench       speed, as ratios in one run: measures every figure of reports/speed (25 minutes)"
+	@echo "make bench-harness  seconds of dispatch, of large results folders and of large reports"
 	@echo "make clean       remove .venv and caches; results and reports stay"
 
 install: $(READY)
@@ -50,7 +51,11 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# ONLY=conv_step measures one group of figures, ONLY=table writes the report from those that are kept.
 bench: $(READY)
+	$(BIN)/python -m tests.speed $(ONLY)
+
+bench-harness: $(READY)
 	$(BIN)/python -m pytest -m bench -s --timeout 1200
 
 clean:

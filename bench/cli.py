@@ -351,6 +351,29 @@ def list_parts(kind: str | None, as_json: bool, plain: bool) -> int:
 
 
 @main.command()
+@takes_sweep
+@launched
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1),
+    callback=_finite,
+    default=60.0,
+    show_default=True,
+    help="How long to measure; the runs that cost most come first.",
+)
+def speed(request: Request, launch: Launch, seconds: float) -> int:
+    """Measure this machine and the sweep's runs: how long will it take, and what would be faster?
+
+    Every kind of run is trained for a few steps, as `run` would train it, and forgotten. `plan`
+    uses the figures for its estimate.
+    """
+    with loading():
+        from bench.verbs import speed as verb
+
+    return verb.speed(request, launch, seconds)
+
+
+@main.command()
 @results_folder
 @shown
 @guarded

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from bench.environment import whole
 from bench.files import FileError, read_json
 from bench.run_folder import PROFILE_ROWS, TRAIN_ROWS, RunFolder
 
@@ -45,6 +46,8 @@ def row_files(folder: Path) -> dict[str, None]:
 def numerics_differ(ours: Path, theirs: Path) -> str:
     """The numerics that differ, which may be why rows do; empty where none do or none are known."""
     here, there = _numerics(ours), _numerics(theirs)
+    if here and there:
+        here, there = whole(here), whole(there)
     return "; ".join(
         f"{name} is {_short(here.get(name))} here, {_short(there.get(name))} there"
         for name in here | there

@@ -23,13 +23,19 @@ from typing import Any
 import torch
 
 import wgan
+from bench.limits import usable_cores
 
 _PACKAGES = ("torch", "numpy", "scipy", "torch-fidelity", "torchvision", "scikit-learn")
 ANY = "all"
+PACK = "pack"  # of numerics: how many trainings one stacked model held; left out where it is 1
 
 
-def environment(device: str, threads: int) -> dict[str, Any]:
-    """What `env.json` holds, except for the earlier sessions of the same run."""
+def environment(device: str, threads: int, pack: int = 1) -> dict[str, Any]:
+    """What `env.json` holds, except for the earlier sessions of the same run.
+
+    Args:
+        pack: the size of the stack in which the run trains; 1: alone.
+    """
     return {
         "host": socket.gethostname(),
         "system": f"{platform.system()} {platform.release()}",
@@ -43,12 +49,12 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "versions": {name: version for name in _PACKAGES if (version := _version(name))},
         "commit": _commit(),
         "started": time.time(),
-        "numerics": numerics(device, threads),
+        "numerics": numerics(device, threads) | ({PACK: pack} if pack != 1 else {}),
     }
 
 
 def numerics(device: str, threads: int) -> dict[str, Any]:
-    """What can change the bits of a training besides its configuration.
+    """What can change the bits of a training besides its configuration, and its pack's size.
 
     `code` is a hash of the core's source: it also sees edits that were never committed, and does
     not see commits that touch nothing of the training.
@@ -59,6 +65,16 @@ def numerics(device: str, threads: int) -> dict[str, Any]:
         "threads": threads,
         "torch": torch.__version__,
         "code": code_hash(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What a run's speed depends on beside the run and its device: this processor, this torch."""
+    return {
+        "cpu": _cpu(),
+        "cores": usable_cores(),
+        "python": ".".join(map(str, sys.version_info[:2])),
+        "torch": torch.__version__,
     }
 
 
@@ -79,11 +95,23 @@ def differing(
     """The numerics that differ and are not allowed to, each as a clause."""
     if ANY in allowed:
         return []
+    was, is_now = whole(before), whole(now)
     return [
-        f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
-        for name in {**before, **now}
-        if before.get(name) != now.get(name) and name not in allowed
+        f"{name} was {was.get(name)!r}, is {is_now.get(name)!r}"
+        for name in was | is_now
+        if was.get(name) != is_now.get(name) and name not in allowed
     ]
+
+
+def whole(numerics: Mapping[str, Any]) -> dict[str, Any]:
+    """The numerics with what is left out of them where it is as it always was."""
+    return {**numerics, PACK: pack_size(numerics)}
+
+
+def pack_size(numerics: Mapping[str, Any]) -> int:
+    """How many trainings the stacked model held; 1: it trained alone."""
+    size = numerics.get(PACK, 1)
+    return size if type(size) is int and size > 1 else 1
 
 
 @functools.cache

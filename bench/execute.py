@@ -143,7 +143,7 @@ class _Runner:
 
     def tell(self) -> None:
         """Show what has changed since the last time."""
-        left = []
+        left, again = [], Counter[str]()
         for run_id, state in self.backend.states().items():
             before, self.states[run_id] = self.states[run_id], state
             if state == before:
@@ -153,9 +153,15 @@ class _Runner:
                 self.display.elsewhere(run_id)
             elif state[0] == "running":
                 self.display.running(run_id)
+            elif state[0] == "queued":
+                if state[1]:
+                    again[state[1]] += 1
             elif state[0] in FINAL_STATES or before == ("running", ""):
                 self.display.finished(run_id, *state)
         self.leave(left)
+        for reason, count in again.items():
+            verb = "run goes" if count == 1 else "runs go"
+            self.display.message(f"{count} {verb} on apart: {reason}")
 
     def leave(self, reasons: Iterable[str]) -> None:
         """Say whose runs these are; of each process once, however many more it takes."""

@@ -36,13 +36,23 @@ def cpu_quota(root: Path = _ROOT, own: Path = _OWN) -> float | None:
     return min(quotas, default=None)
 
 
-def crowded(slots: int, threads: int) -> str:
-    """What to say of slots that want more cores than there are; empty where there are enough."""
+def crowded(slots: int, threads: int, others: int = 0) -> str:
+    """What to say of slots that want more cores than there are; empty where there are enough.
+
+    Args:
+        others: threads of runs that other runners train here now.
+    """
     cores, wanted = usable_cores(), slots * threads
-    if wanted <= cores:
+    if wanted + others <= cores:
         return ""
-    asked = f"{slots} slots of {threads} threads" if threads > 1 else f"{slots} slots"
-    return f"{asked} want {wanted} cores, and {cores} may be used: runs will hold each other up"
+    asked = "1 slot" if slots == 1 else f"{slots} slots"
+    asked += f" of {threads} threads" if threads > 1 else ""
+    verb, noun = "wants" if slots == 1 else "want", "core" if wanted == 1 else "cores"
+    taken = f", runs of other runners have {others}" if others else ""
+    return (
+        f"{asked} {verb} {wanted} {noun}{taken}, and {cores} may be used: "
+        "runs will hold each other up"
+    )
 
 
 def oom_kills(root: Path = _ROOT, own: Path = _OWN, vmstat: Path = _VMSTAT) -> int | None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.store import Planned
-from bench.tracker import FINISHED, Tracker, spell
+from bench.tracker import FINISHED, Tracker, merged, spell
 
 _HEARTBEAT_SECONDS = 30.0  # between two plain lines about the whole
 _REFRESH_SECONDS = 0.5
@@ -110,11 +110,10 @@ class PlainDisplay:
             return
         self._told = time.monotonic()
         self._say(summary(self._tracker))
-        for figure in self._tracker.running():
+        for figure in merged(self._tracker.running()):
             rate = f"{figure.steps_per_second:.1f}/s" if figure.steps_per_second else "starting"
             quality = f", {figure.quality}" if figure.quality else ""
-            name = f"{figure.label} seed {figure.seed}"
-            self._say(f"  {name}: step {figure.step}/{figure.steps}, {rate}{quality}")
+            self._say(f"  {figure.name}: step {figure.step}/{figure.steps}, {rate}{quality}")
 
     def running(self, run_id: str) -> None:
         """Remember when it began."""
@@ -213,10 +212,10 @@ class LiveDisplay:
         for name in ("run", "", "step", "per second", "latest", "left"):
             side: JustifyMethod = "left" if name in ("run", "") else "right"
             table.add_column(name, justify=side, no_wrap=True, min_width=_WIDTHS.get(name))
-        for figure in self._tracker.running():
+        for figure in merged(self._tracker.running()):
             rate = figure.steps_per_second
             table.add_row(
-                f"{figure.label} seed {figure.seed}",
+                figure.name,
                 ProgressBar(total=max(1, figure.steps), completed=figure.step, width=20),
                 f"{figure.step}/{figure.steps}",
                 f"{rate:.1f}" if rate else "starting",

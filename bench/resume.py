@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.environment import differing
+from bench.environment import ANY, PACK, differing, pack_size
 from bench.files import RowFile, damaged_line
 from bench.run_folder import PROFILE_ROWS, TRAIN_ROWS, RunFolder
 from bench.spec import RunSpec
@@ -24,13 +24,26 @@ class ResumeRefused(ValueError):
 class Beginning:
     """The state to train from, and how many bytes of each file of rows belong to it.
 
-    `evaluation_due`: the state was to be scored, and that was cut short.
+    `evaluation_due`: the state was to be scored, and that was cut short. `numerics`: those under
+    which the checkpoint was made.
     """
 
     state: TrainState
     sizes: Mapping[str, int]
     resumed: bool
     evaluation_due: bool = False
+    numerics: Mapping[str, Any] = field(default_factory=dict)
+
+    def pack(self, allowed: Collection[str] = ()) -> int | None:
+        """The size of the pack in which it must go on; None: in any, or alone.
+
+        Nothing has been trained at step 0.
+
+        Args:
+            allowed: names of `numerics` that may differ.
+        """
+        free = self.state.step == 0 or PACK in allowed or ANY in allowed
+        return None if free else pack_size(self.numerics)
 
 
 def begin(
@@ -42,9 +55,10 @@ def begin(
     numerics: Mapping[str, Any],
     allow_numerics: Collection[str],
 ) -> Beginning:
-    """From the newest good checkpoint, or from the start; log.txt tells which and what was damaged.
+    """From the newest good checkpoint, or from the start; log.txt tells what was damaged.
 
-    A checkpoint that cannot be used is set aside, so that none is mistaken for the newest.
+    What `numerics` say of packs is left to whoever forms them (`Beginning.pack`). A checkpoint that
+    cannot be used is set aside, so that none is mistaken for the newest.
 
     Raises:
         ResumeRefused: the newest good checkpoint was made under other numerics or another protocol.
@@ -61,11 +75,10 @@ def begin(
             path.replace(path.with_name(path.name + ".bad"))
             continue
         _check_protocol(path, extra, protocol)
-        _check_numerics(path, extra.get("numerics", {}), numerics, allow_numerics, folder)
-        folder.note(f"goes on from the checkpoint at step {state.step}")
-        return Beginning(state, sizes, True, bool(extra.get("evaluation_due")))
+        before = extra.get("numerics", {})
+        _check_numerics(path, before, numerics, (PACK, *allow_numerics))
+        return Beginning(state, sizes, True, bool(extra.get("evaluation_due")), before)
     _remove(folder, TRAIN_ROWS, PROFILE_ROWS, "eval-*.jsonl", "protocol-*.json", "samples/*.png")
-    folder.note("begins at step 0")
     return Beginning(new_state(spec.config, data, device), {}, resumed=False)
 
 
@@ -113,18 +126,16 @@ def _check_numerics(
     before: Mapping[str, Any],
     now: Mapping[str, Any],
     allowed: Collection[str],
-    folder: RunFolder,
 ) -> None:
     refused = differing(before, now, allowed)
     if refused:
-        names = ",".join(name for name in {**before, **now} if before.get(name) != now.get(name))
+        names = ",".join(
+            name for name in {**before, **now} if name != PACK and before.get(name) != now.get(name)
+        )
         raise ResumeRefused(
             f"{path}: going on would mix numerics: {'; '.join(refused)}; restore them, allow it "
             f"with --allow-numerics {names}, or give the sweep another name"
         )
-    mixed = differing(before, now)
-    if mixed:
-        folder.note(f"goes on under other numerics, as allowed: {'; '.join(mixed)}")
 
 
 def _remove(folder: RunFolder, *patterns: str) -> None:

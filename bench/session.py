@@ -1,4 +1,7 @@
-"""A session: one run trained in this process, recorded, scored and checkpointed at every pause."""
+"""A session: one run trained in this process, recorded, scored and checkpointed at every pause.
+
+Whether it trains alone or in a pack is `bench.crew`'s business, which hands it its pauses.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,17 @@ from typing import Any, NamedTuple
 import torch
 
 from bench.dead_critic import dead_since
-from bench.environment import environment
+from bench.environment import differing, environment
 from bench.evaluate import Evaluator, reals_of, stated
 from bench.files import FileError, Row, RowFile, read_json, read_rows, write_bytes, write_json
 from bench.lease import Lease, sweep_away
-from bench.resume import Beginning, begin, open_rows
+from bench.resume import Beginning, open_rows
 from bench.run_folder import RunFolder
 from bench.samples import picture
 from bench.spec import RunSpec
 from bench.stopping import CutShort, StopRequest
 from wgan import checkpoint
+from wgan.cuda_graph import iteration_for
 from wgan.data import Data
 from wgan.diagnostics import (
     diagnose,
@@ -35,6 +39,7 @@ from wgan.diagnostics import (
 from wgan.train import Pause, TrainState, train
 
 KEPT_CHECKPOINTS = 2
+CANCELLED = "cancelled"  # why a run stopped that somebody wanted no more
 
 
 @dataclass(frozen=True)
@@ -55,15 +60,41 @@ class _Seen(NamedTuple):
     picture: bytes = b""
 
 
+class Material(NamedTuple):
+    """What a run trains on and what it is scored with; runs that differ in their seed share it."""
+
+    data: Data
+    evaluator: Evaluator
+
+
+def read_material(spec: RunSpec, folder: RunFolder, device: str) -> Material:
+    """Read or reckon it, which may take minutes.
+
+    Raises:
+        DataError, EvaluateError: it cannot be had.
+    """
+    data = spec.config.dataset.load().to(device)
+    evaluator = Evaluator(
+        spec.evaluate,
+        spec.config.dataset,
+        data,
+        folder.cache,
+        device,
+        ema=spec.config.ema > 0,
+    )
+    return Material(data, evaluator)
+
+
 class Session:
     """One run being trained in this process, under a lease.
 
     Args:
-        between: called at every pause, to keep a display alive.
+        beginning: the state from which it goes on.
+        pack: the size of the stack in which it trains; 1: alone.
 
-    Raises:
-        ResumeRefused, EvaluateError: it may not go on, or cannot be scored.
-        CutShort: a stop was asked for before there was anything to save.
+    Attributes:
+        cancelled: set, from any thread, where this run is to save and stop, whatever others do.
+        together: how many runs train beside each other with it, itself included, ballast not.
     """
 
     def __init__(
@@ -73,42 +104,22 @@ class Session:
         lease: Lease,
         stop: StopRequest,
         place: Place,
-        between: Callable[[], None] | None = None,
+        material: Material,
+        beginning: Beginning,
+        pack: int = 1,
     ) -> None:
         self.spec, self.folder, self.lease, self.stop = spec, folder, lease, stop
-        self.place, self.between = place, between
+        self.data, self.evaluator = material
+        self.place, self.cancelled, self.together = place, False, 1
         self.started = time.monotonic()
-        self.environment = self._environment()
-        self.data, self.evaluator = stop.unless_stopped(self._read)
+        self.environment = self._environment(pack)
         self.protocol_id = str(self.evaluator.protocol["id"])
-        beginning = begin(
-            spec,
-            folder,
-            self.data,
-            place.device,
-            self.evaluator.protocol,
-            self.environment["numerics"],
-            place.allow_numerics,
-        )
+        self._files: list[RowFile] = []
         self._prepare(beginning)
 
-    def _read(self) -> tuple[Data, Evaluator]:
-        """What it trains on and what it is scored with, which may take minutes."""
-        spec, device = self.spec, self.place.device
-        data = spec.config.dataset.load().to(device)
-        evaluator = Evaluator(
-            spec.evaluate,
-            spec.config.dataset,
-            data,
-            self.folder.cache,
-            device,
-            ema=spec.config.ema > 0,
-        )
-        return data, evaluator
-
-    def _environment(self) -> dict[str, Any]:
+    def _environment(self, pack: int) -> dict[str, Any]:
         """Where this is, beside where it was before."""
-        now = environment(self.place.device, self.place.threads)
+        now = environment(self.place.device, self.place.threads, pack)
         try:
             before = read_json(self.folder.environment)
             now["earlier"] = [*before.pop("earlier", []), before]
@@ -122,12 +133,12 @@ class Session:
         self.first_step = self.state.step
         self.last_checkpoint = time.monotonic()
         self.lease.check()
+        self._note(beginning)
         if not beginning.resumed:
             self.environment["earlier"] = []
         # Before what is written with a sync of the folder: a machine's crash then loses no name.
         for name in ("samples", "checkpoints"):
             (self.folder.path / name).mkdir(exist_ok=True)
-        self._files: list[RowFile] = []
         try:
             self.rows, self.evaluations, self.profiles = (
                 self._opened(path, beginning)
@@ -139,9 +150,19 @@ class Session:
             )
             self._state_terms()
         except BaseException:
-            self._close()
+            self.close()
             raise
         self._tell("training")
+
+    def _note(self, beginning: Beginning) -> None:
+        """Say in log.txt where it begins."""
+        if not beginning.resumed:
+            self.folder.note("begins at step 0")
+            return
+        mixed = differing(beginning.numerics, self.environment["numerics"])
+        if mixed:
+            self.folder.note(f"goes on under other numerics, as allowed: {'; '.join(mixed)}")
+        self.folder.note(f"goes on from the checkpoint at step {self.state.step}")
 
     def _opened(self, path: Path, beginning: Beginning) -> RowFile:
         self._files.append(open_rows(path, beginning))
@@ -166,67 +187,91 @@ class Session:
             **stated(self.spec.evaluate),
         }
 
-    def go(self) -> None:
-        """Train to the end, to a divergence, or to where somebody asks to stop."""
-        spec, stop = self.spec, self.stop
-        try:
-            for pause in self._pauses():
-                self.lease.check()
-                self.rows.append(pause.rows)
-                diverged = pause.diverged
-                if pause.evaluate and diverged is None:
-                    diverged = self._evaluate()
-                self._tell("training")
-                if self.between is not None:
-                    self.between()
-                if diverged is not None:
-                    return self._finish("diverged", diverged)
-                if stop() and (self.evaluation_due or self.state.step < spec.config.steps):
-                    return self._interrupt()
-                if stop.take_save() or self._checkpoint_is_due():
-                    self._checkpoint()
-            self._checkpoint()
-            return self._finish("done", "")
-        finally:
-            self._close()
+    def record(self, pause: Pause) -> bool:
+        """Write down a pause's rows; whether the run goes on, which a diverged one does not."""
+        self.lease.check()
+        self.rows.append(pause.rows)
+        self.evaluation_due = pause.evaluate and pause.diverged is None
+        if pause.diverged is not None:
+            self._finish("diverged", pause.diverged)
+            return False
+        self._tell("training")
+        return True
 
-    def _pauses(self) -> Iterator[Pause]:
-        """The loop's pauses; before them the evaluation that was cut short, if one was."""
-        if self.evaluation_due:
-            yield Pause(self.state, [], evaluate=True)
+    def evaluate(self, save: Callable[[], None] | None = None) -> bool:
+        """Score the state where that is due; whether the run goes on.
+
+        Args:
+            save: called, in the midst of it, at a wish to save.
+        """
+        if not self.evaluation_due or self.cancelled:
+            return True
+        diverged = self._evaluate(save=save)
+        if diverged is not None:
+            self._finish("diverged", diverged)
+            return False
+        self._tell("training")
+        return True
+
+    def settle(self, save: bool) -> bool:
+        """Save and stop where that is asked for, else save where it is due; whether it goes on."""
+        stopped = self.cancelled or self.stop()
+        if stopped and (self.evaluation_due or self.state.step < self.spec.config.steps):
+            self._interrupt()
+            return False
+        if save:
+            self.checkpoint()
+        return True
+
+    def keep(self) -> bool:
+        """Write a checkpoint; the run goes on."""
+        self.checkpoint()
+        return True
+
+    def complete(self) -> bool:
+        """Write the end of a training that was trained to its end: it goes on no further."""
+        self.checkpoint()
+        self._finish("done", "")
+        return False
+
+    def pauses(self) -> Iterator[Pause]:
+        """The pauses of a training alone."""
         spec = self.spec
-        yield from train(
+        return train(
             spec.config,
             self.data,
             self.state,
-            self._wants_a_pause,
+            self.wants_a_pause,
             log_every=spec.log_every,
             evaluate_every=spec.evaluate.every,
+            iterate=iteration_for(spec.config, self.data, self.state, self.folder.note),
         )
 
-    def _wants_a_pause(self) -> bool:
+    def wants_a_pause(self) -> bool:
         """Whether the loop is to pause after this step, be there a row to record or not."""
         timed = self.spec.checkpoint_seconds > 0  # 0 saves at each pause, and asks for none
-        return self.stop() or self.stop.save_asked or (timed and self._checkpoint_is_due())
+        asked = self.stop() or self.stop.save_asked or self.cancelled
+        return asked or (timed and self.checkpoint_is_due())
 
-    def _checkpoint_is_due(self) -> bool:
+    def checkpoint_is_due(self) -> bool:
+        """Whether the last checkpoint is as old as it may become."""
         return time.monotonic() - self.last_checkpoint >= self.spec.checkpoint_seconds
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the files of rows; may be called twice."""
         for file in self._files:
             with contextlib.suppress(OSError):  # what counts was synced, or has failed before
                 file.close()
 
-    def _evaluate(self) -> str | None:
+    def _evaluate(self, *, save: Callable[[], None] | None = None) -> str | None:
         """Score the generator and look at the critic; returns why the run has diverged, or None.
 
         A stop cuts it short: the checkpoint then says that it is still due, and no part of it is
         recorded.
         """
         self._tell("evaluating")
-        self.evaluation_due = True
         try:
-            seen = self.stop.unless_stopped(self._see, save=self._checkpoint)
+            seen = self.stop.unless_stopped(self._see, save=save or self.checkpoint)
         except CutShort:
             return None
         if seen.row is not None:
@@ -282,7 +327,7 @@ class Session:
             found |= self.evaluator.score_sets(sets)
         return found
 
-    def _checkpoint(self) -> None:
+    def checkpoint(self) -> None:
         """Keep the state, after the rows that it stands for are safely on the disk."""
         self.lease.check()
         for file in self._files:
@@ -299,9 +344,10 @@ class Session:
             path.unlink(missing_ok=True)
 
     def _interrupt(self) -> None:
-        self._checkpoint()
+        self.checkpoint()
         due = ", its evaluation still due" if self.evaluation_due else ""
-        self.folder.note(f"stopped at step {self.state.step}{due} ({self.stop.reason})")
+        reason = CANCELLED if self.cancelled else self.stop.reason
+        self.folder.note(f"stopped at step {self.state.step}{due} ({reason})")
         if self.folder.is_to_be_cancelled():
             self.folder.finish(self.spec.run_id, "cancelled", step=self.state.step)
 
@@ -344,4 +390,5 @@ class Session:
             "step": self.state.step,
             "steps": self.spec.config.steps,
             "steps_per_second": made / seconds if made and seconds > 0 else None,
+            **({"together": self.together} if self.together > 1 else {}),
         }

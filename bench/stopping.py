@@ -27,6 +27,11 @@ _LOOK = signal.SIGVTALRM
 _SAME_SECONDS = 1.0
 _AGAIN_SECONDS = 2.0  # of this process's own time
 GRACE_SECONDS = 30.0  # for an orphan to save, before it ends by force
+WATCH = "parent"  # the thread's name that waits for the end of the process that made this one
+_ORPHANED = "the runner is gone"
+
+
+_asked_by_the_watch: list[StopRequest] = []
 
 
 class CutShort(BaseException):
@@ -37,8 +42,9 @@ class StopRequest:
     """Whether somebody has asked to stop. Use it as a context: it puts the signals' handlers back.
 
     Handlers of the caller are called too, so that a runner whose run trains in its own process
-    hears the same signal. Outside the main thread signals are left alone. Signals that were
-    `held_back` are heard within the context, and held back again after it.
+    hears the same signal; what a request around this one has heard before counts here too. Outside
+    the main thread signals are left alone. Signals that were `held_back` are heard within the
+    context, and held back again after it.
 
     Args:
         insistent: a Ctrl-C after a stop raises KeyboardInterrupt. One that comes within a second
@@ -52,6 +58,7 @@ class StopRequest:
         self.reason = ""
         self.save_asked = False
         self._since: float | None = None
+        self._asked: dict[str, float] = {}  # by reason, since when
         self._insistent = insistent
         self._before: dict[int, Any] = {}
         self._mask: set[int] = set()
@@ -64,11 +71,18 @@ class StopRequest:
 
     def ask(self, reason: str) -> None:
         """Ask to stop, from any thread."""
+        self._asked.setdefault(reason, time.monotonic())
         if self._since is not None:
             return
-        self.reason, self._since = reason, time.monotonic()
+        self.reason, self._since = reason, self._asked[reason]
         if self._cuttable and threading.current_thread() is not threading.main_thread():
             _thread.interrupt_main(_LOOK)
+
+    def forget(self, reason: str) -> None:
+        """Take one reason back, and go on unless there is another."""
+        if self._asked.pop(reason, None) is None:
+            return
+        self.reason, self._since = next(iter(self._asked.items()), ("", None))
 
     def take_save(self) -> bool:
         """Whether somebody has asked to save since this was last asked."""
@@ -110,6 +124,9 @@ class StopRequest:
             for number in (*_HEARD, _LOOK):
                 self._before[number] = signal.signal(number, self._heard)
             self._mask = set(signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD))
+            around = getattr(self._before[signal.SIGTERM], "__self__", None)
+            if isinstance(around, StopRequest) and around():
+                self.ask(around.reason)
         return self
 
     def __exit__(
@@ -174,16 +191,22 @@ def stop_with_parent(stop: StopRequest) -> None:
     """In a process made by multiprocessing: ask to stop when the process that made it is gone.
 
     What does not stop within `GRACE_SECONDS` ends by force: no orphan lives on, and a run that is
-    ended anywhere goes on from its checkpoint.
+    ended anywhere goes on from its checkpoint. One thread watches, whoever is to be asked: the last
+    one given.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
         return
+    _asked_by_the_watch[:] = [stop]
+    if WATCH not in {thread.name for thread in threading.enumerate()}:
+        threading.Thread(target=_watch, args=(parent.sentinel,), name=WATCH, daemon=True).start()
+    elif multiprocessing.connection.wait([parent.sentinel], timeout=0):
+        stop.ask(_ORPHANED)  # the watch may have asked the one before
 
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        stop.ask("the runner is gone")
-        threading.Event().wait(GRACE_SECONDS)
-        os._exit(1)
 
-    threading.Thread(target=watch, name="parent", daemon=True).start()
+def _watch(parent: int) -> None:
+    multiprocessing.connection.wait([parent])
+    for stop in _asked_by_the_watch:
+        stop.ask(_ORPHANED)
+    threading.Event().wait(GRACE_SECONDS)
+    os._exit(1)

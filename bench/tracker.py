@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from bench.backends.base import cost
-from bench.files import last_row
+from bench.environment import pack_size
+from bench.files import FileError, last_row, read_json
 from bench.lease import heartbeat_of
+from bench.packs import listed_seeds
 from bench.run_folder import RunFolder
 from bench.store import Planned
 
@@ -20,7 +23,10 @@ FINISHED = ("done", "diverged", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class Figure:
-    """How far one running run is; what is not known yet is None."""
+    """How far one running run is; what is not known yet is None.
+
+    `together` runs, itself among them, train as one model and share a slot.
+    """
 
     label: str
     seed: int
@@ -29,6 +35,29 @@ class Figure:
     steps_per_second: float | None
     quality: str
     seconds_left: float | None
+    together: int = 1
+    beside: tuple[int, ...] = ()  # seeds of those that are shown with it
+
+    @property
+    def name(self) -> str:
+        """The run, or those that are shown with it, as a person calls them."""
+        return f"{self.label} {listed_seeds((self.seed, *self.beside))}"
+
+
+def merged(figures: Sequence[Figure]) -> list[Figure]:
+    """The figures, those of runs in a pack as one: they make the same steps at the same time."""
+    found: dict[object, Figure] = {}
+    for figure in figures:
+        alone = figure.together == 1
+        key = (figure.label, figure.seed if alone else None, figure.step, figure.together)
+        first = found.get(key)
+        # What a score is like differs from run to run; that of none stands for all.
+        found[key] = (
+            figure
+            if first is None
+            else replace(first, beside=(*first.beside, figure.seed), quality="")
+        )
+    return list(found.values())
 
 
 class Tracker:
@@ -75,7 +104,8 @@ class Tracker:
         if state == "done" and began is not None:
             made = self._costs[run_id]
             if made > 0:
-                self._rates.append(made / max(self._clock() - began, 1e-3))
+                share = max(self._clock() - began, 1e-3) / _pack_size(self.items[run_id])
+                self._rates.append(made / share)
         self.states[run_id] = state
 
     def seconds_taken(self, run_id: str) -> float | None:
@@ -105,6 +135,7 @@ class Tracker:
         item = self.items[run_id]
         steps, beat = item.spec.config.steps, heartbeat_of(item.folder)
         step, rate = beat.get("step"), beat.get("steps_per_second")
+        together = beat.get("together", 1)
         step = step if isinstance(step, int) and step > 0 else item.step
         rate = rate if isinstance(rate, int | float) and rate > 0 else None
         return Figure(
@@ -115,33 +146,48 @@ class Tracker:
             rate,
             latest_quality(RunFolder(item.folder)),
             (steps - step) / rate if rate else None,
+            together if isinstance(together, int) and together > 1 else 1,
         )
 
     def seconds_left(self) -> float | None:
         """When everything will be done, from the speed so far; None while nobody can know."""
         figures = {run_id: self.figure(run_id) for run_id in self._began}
         rates = self._rates + [
-            figure.steps_per_second * (self.items[run_id].spec.config.critic_steps + 1)
+            figure.steps_per_second
+            * (self.items[run_id].spec.config.critic_steps + 1)
+            * figure.together
             for run_id, figure in figures.items()
             if figure.steps_per_second
         ]
         if not rates:
             return None
-        rate = median(rates)
+        rate = median(rates)  # of a slot: what it makes of all runs that share it
         here = [self._left(run_id, figure, rate) for run_id, figure in figures.items()]
+        shares = [1 / figure.together for figure in figures.values()]
         waiting = [
             self._costs[run_id] / rate
             for run_id, state in self.states.items()
             if state == "waiting"
         ]
-        busy = min(self.slots, len(here) + len(waiting)) or 1
-        return max([(sum(here) + sum(waiting)) / busy, *here])
+        busy = min(self.slots, math.ceil(sum(shares) - 1e-9) + len(waiting)) or 1
+        at_work = sum(left * share for left, share in zip(here, shares, strict=True))
+        return max([(at_work + sum(waiting)) / busy, *here])
 
     def _left(self, run_id: str, figure: Figure, rate: float) -> float:
         if figure.seconds_left is not None:
             return figure.seconds_left
         spec = self.items[run_id].spec
-        return (figure.steps - figure.step) * (spec.config.critic_steps + 1) / rate
+        left = (figure.steps - figure.step) * (spec.config.critic_steps + 1)
+        return left * figure.together / rate
+
+
+def _pack_size(item: Planned) -> int:
+    """How many runs shared the slot of one that has ended."""
+    try:
+        numerics = read_json(RunFolder(item.folder).environment).get("numerics")
+    except (FileNotFoundError, FileError):
+        return 1
+    return pack_size(numerics if isinstance(numerics, dict) else {})
 
 
 def _cost_left(item: Planned) -> float:

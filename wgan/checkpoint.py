@@ -6,6 +6,7 @@ is read with `weights_only=True`: a checkpoint from elsewhere cannot run code.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 
 from wgan.disk import sync_folder
+from wgan.optimizers import set_learning_rate
 from wgan.steps import CriticStep
 from wgan.train import TrainState, Window
 
@@ -52,7 +54,7 @@ def save(path: Path, state: TrainState, extra: dict[str, Any]) -> None:
         "run_id": state.run_id,
     }
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save(_compact(content), buffer)
     payload = buffer.getvalue()
     header = _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
 
@@ -87,7 +89,7 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
         if set(content["parts"]) != set(parts):
             raise KeyError(f"parts {sorted(content['parts'])}")
         for name, part in parts.items():
-            part.load_state_dict(content["parts"][name])
+            _load_part(part, content["parts"][name])
         if set(content["streams"]) != set(state.streams):
             raise KeyError(f"streams {sorted(content['streams'])}")
         for purpose, rng in state.streams.items():
@@ -106,10 +108,46 @@ def load(path: Path, state: TrainState) -> dict[str, Any]:
     return extra
 
 
+def _load_part(part: Any, content: dict[str, Any]) -> None:
+    """Give a network or an optimizer what is kept of it; how it computes here is its own matter."""
+    if not isinstance(part, torch.optim.Optimizer):
+        part.load_state_dict(content)
+        return
+    own = [(group["lr"], _kernels(group)) for group in part.param_groups]
+    part.load_state_dict(content)
+    for group, (lr, kernels) in zip(part.param_groups, own, strict=True):
+        kept, group["lr"] = float(group["lr"]), lr
+        set_learning_rate(group, kept)
+        for name in _kernels(group).keys() - kernels.keys():
+            del group[name]
+        group.update(kernels)
+
+
+def _kernels(group: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a group of parameters that go with its device."""
+    return {name: group[name] for name in ("capturable", "fused") if name in group}
+
+
 def _parts(state: TrainState) -> dict[str, Any]:
     """What has a state dict: the parts that this training has."""
     held = {name: getattr(state, name) for name in _PARTS}
     return {name: part for name, part in held.items() if part is not None}
+
+
+def _compact(value: Any) -> Any:
+    """`value` with a copy of each tensor that is a view of more: torch saves whole storages.
+
+    The tensors of a training that is packed with others are views of what all of them share.
+    """
+    if isinstance(value, torch.Tensor):
+        return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
+    if isinstance(value, dict):
+        twin = copy.copy(value)  # of its own type, with what torch hangs on a state dict
+        twin.update({key: _compact(part) for key, part in value.items()})
+        return twin
+    if isinstance(value, list | tuple):
+        return type(value)([_compact(part) for part in value])
+    return value
 
 
 def _read(path: Path, device: torch.device) -> Any:

@@ -31,6 +31,7 @@ from wgan.lipschitz import LipschitzMethod, Unconstrained
 from wgan.losses import Loss, Wasserstein
 from wgan.networks import DCGAN, Network
 from wgan.optimizers import Adam, Optimizer
+from wgan.precision import DTYPES
 
 CRITIC_NORMS = ("none", "batch", "layer", "instance", "group")
 COMPONENTS: dict[str, type[Component]] = {
@@ -108,8 +109,8 @@ class TrainConfig:
     )
     precision: str = setting(
         "float32",
-        "number format of the training; tf32 and bf16 are coarser inside the layers alone",
-        choices=("float32", "float64", "tf32", "bf16"),
+        "number format of the training; with tf32 and bf16 weights are float32, products less",
+        choices=tuple(DTYPES),
     )
     score_limit: float = setting(1e8, "a score beyond it in size counts as divergence", above=0)
     seed: int = setting(0, "gives every random stream", low=0, high=2**31 - 1)

@@ -11,7 +11,8 @@ def exact_w1(x: Tensor, y: Tensor) -> float:
     """W1 between the empirical distributions of two samples, by solving the assignment problem.
 
     For equal counts n an optimal plan is a permutation (Birkhoff), so W1 = min over permutations s
-    of mean_i ||x_i - y_s(i)||_2. The cost grows as n^3: about 0.1 s at n = 1,000.
+    of mean_i ||x_i - y_s(i)||_2. The cost grows as n^3: about 0.1 s at n = 1,000. On a line,
+    d = 1, an optimal permutation is the one that sorts both, which costs n log n.
 
     Args:
         x, y: shape (n, d), or (n, ...) which is flattened.
@@ -23,6 +24,9 @@ def exact_w1(x: Tensor, y: Tensor) -> float:
         raise ValueError(
             f"needs two samples of one shape, not {tuple(x.shape)} and {tuple(y.shape)}"
         )
+    if x[0].numel() == 1:
+        a, b = (sample.detach().double().cpu().flatten().sort().values for sample in (x, y))
+        return float((a - b).abs().mean())
     # Not by matrix multiplication: |x|^2 - 2xy + |y|^2 loses the small distances.
     costs = torch.cdist(
         x.detach().flatten(1).double().cpu(),

@@ -7,6 +7,7 @@ no parameters; what would be its noise is drawn as the fakes themselves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,6 +46,17 @@ class GeneratorKind(Component, family="generator"):
         """`count` inputs for the generator, on the stream's device."""
         raise NotImplementedError
 
+    def draw_each(
+        self,
+        data: Data,
+        noise_size: int,
+        count: int,
+        rngs: Sequence[torch.Generator],
+        dtype: torch.dtype,
+    ) -> Tensor:
+        """What `draw` gives for each of k streams, (k, count, ...)."""
+        return torch.stack([self.draw(data, noise_size, count, rng, dtype) for rng in rngs])
+
 
 @dataclass(frozen=True)
 class Trained(GeneratorKind):
@@ -62,6 +74,20 @@ class Trained(GeneratorKind):
     ) -> Tensor:
         """N(0, I), shape (count, noise_size)."""
         return torch.randn((count, noise_size), generator=rng, device=rng.device, dtype=dtype)
+
+    def draw_each(
+        self,
+        data: Data,
+        noise_size: int,
+        count: int,
+        rngs: Sequence[torch.Generator],
+        dtype: torch.dtype,
+    ) -> Tensor:
+        """N(0, I), shape (k, count, noise_size); no copy is made."""
+        noise = torch.empty(len(rngs), count, noise_size, device=rngs[0].device, dtype=dtype)
+        for row, rng in zip(noise, rngs, strict=True):
+            torch.randn(count, noise_size, generator=rng, out=row)
+        return noise
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ or packed) gives the same numbers in less time, and is given to `train` in its p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from wgan.config import TrainConfig
 from wgan.data import Data
-from wgan.precision import DTYPES, arithmetic, in_precision
+from wgan.precision import DTYPES, computing_in
 from wgan.state import TrainState
 from wgan.steps import CriticStep, critic_step, generator_step
 
@@ -44,8 +44,16 @@ class Eager:
     def __init__(self, config: TrainConfig, data: Data, state: TrainState) -> None:
         self.config, self.data, self.state = config, data, state
         self._dtype = DTYPES[config.precision]
-        self._critic = in_precision(state.critic, config.precision)
-        self._generator = in_precision(state.generator, config.precision)
+
+    @property
+    def streams(self) -> Mapping[str, torch.Generator]:
+        """All that is drawn from."""
+        return self.state.streams
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """Those of both networks."""
+        return [*self.state.critic.parameters(), *self.state.generator.parameters()]
 
     def __call__(self) -> None:
         """Train both networks once; `step` is the loop's to count."""
@@ -61,11 +69,8 @@ class Eager:
         )
 
     def compute(self) -> Seen:
-        """Train the critic, then the generator, then the generator's average.
-
-        On a GPU float32 is multiplied exactly unless the precision is tf32; outside, as it was.
-        """
-        with arithmetic(self.config.precision, self.state.device):
+        """Train the critic, then the generator, then the generator's average."""
+        with computing_in(self.config.precision, self.state.device):
             return self._compute()
 
     def _compute(self) -> Seen:
@@ -75,8 +80,8 @@ class Eager:
         steps = []
         for update in range(config.critic_steps_before(state.step)):
             step = critic_step(
-                self._critic,
-                self._generator,
+                state.critic,
+                state.generator,
                 state.critic_optimizer,
                 config.loss,
                 config.lipschitz,
@@ -92,8 +97,8 @@ class Eager:
         # Train the generator.
         if state.generator_optimizer is not None:
             loss = generator_step(
-                self._critic,
-                self._generator,
+                state.critic,
+                state.generator,
                 state.generator_optimizer,
                 config.loss,
                 self._draw_noise(),

@@ -7,10 +7,11 @@ value. A forward computes the effective weight once and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from torch.nn.grad import conv2d_input
 
 from wgan.components import ConfigError
 from wgan.networks.base import Shape
+from wgan.precision import unreduced
 
 LinearLayer = nn.Linear | nn.Conv2d
 
@@ -42,18 +44,24 @@ class Reparametrised(nn.Module):
         kept, key = _kept.get() if costly else None, (self, torch.is_grad_enabled())
         if kept is not None and key in kept:
             return kept[key]
-        weight = self._computed()
+        with unreduced():
+            weight: Tensor = self.reparametrisation(self.weight)
         if kept is not None:
             kept[key] = weight
         return weight
 
-    def _computed(self) -> Tensor:
-        """In the weight's own format: norms and iterations do not bear the layers' bfloat16."""
-        device = self.weight.device.type
-        if torch.is_autocast_enabled(device):
-            with torch.autocast(device, enabled=False):
-                return self.reparametrisation(self.weight)  # type: ignore[no-any-return]
-        return self.reparametrisation(self.weight)  # type: ignore[no-any-return]
+
+@runtime_checkable
+class StackableReparametrisation(Protocol):
+    """A reparametrisation that can be made for the layers of k critics at once."""
+
+    def stacked(self, held: Mapping[str, Tensor]) -> nn.Module:
+        """The module that maps raw weights (k, out, in) to effective ones.
+
+        Args:
+            held: this module's parameters and buffers by name, stacked, (k, ...).
+        """
+        ...
 
 
 @contextmanager

@@ -7,27 +7,16 @@ from fake and says so as well as it can, and negative when it is wrong.
 
 from __future__ import annotations
 
+import copy
+import functools
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from wgan.components import Component
-
-
-def check_scores(*vectors: Tensor) -> None:
-    """Refuse anything but vectors.
-
-    A (N, 1) against a (N,) would broadcast to (N, N) and change a loss without an error.
-
-    Raises:
-        ValueError: a tensor that is not of shape (N,).
-    """
-    for vector in vectors:
-        if vector.dim() != 1:
-            raise ValueError(f"scores must have shape (N,), not {tuple(vector.shape)}")
 
 
 @dataclass(frozen=True)
@@ -41,6 +30,7 @@ class Loss(Component, family="loss"):
     distance_name: ClassVar[str]
     bounds: ClassVar[str]
     needs_real: ClassVar[bool] = False
+    _shape: ClassVar[tuple[str, ...]] = ("N",)  # of the scores that it takes
 
     def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """What the critic minimises, a scalar."""
@@ -53,6 +43,26 @@ class Loss(Component, family="loss"):
     def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """The estimate of `distance_name` by this critic, a scalar."""
         raise NotImplementedError
+
+    @functools.cached_property
+    def stacked(self) -> Self:
+        """The same loss for the scores of k critics, (k, N), that gives k values."""
+        twin = copy.copy(self)
+        object.__setattr__(twin, "_shape", ("k", "N"))
+        return twin
+
+    def _check(self, *scores: Tensor) -> None:
+        """Refuse anything but vectors, or k of them where the loss is `stacked`.
+
+        A (N, 1) against a (N,) would broadcast to (N, N) and change a loss without an error.
+
+        Raises:
+            ValueError: a tensor that is not of the shape that this loss takes.
+        """
+        for held in scores:
+            if held.dim() != len(self._shape):
+                wanted = ", ".join(self._shape) + ("," if len(self._shape) == 1 else "")
+                raise ValueError(f"scores must have shape ({wanted}), not {tuple(held.shape)}")
 
 
 @dataclass(frozen=True)
@@ -76,13 +86,13 @@ class Wasserstein(Loss):
 
     def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
         """-E f(fake)."""
-        check_scores(fake_scores)
-        return -fake_scores.mean()
+        self._check(fake_scores)
+        return -fake_scores.mean(-1)
 
     def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """E f(real) - E f(fake)."""
-        check_scores(real_scores, fake_scores)
-        return real_scores.mean() - fake_scores.mean()
+        self._check(real_scores, fake_scores)
+        return real_scores.mean(-1) - fake_scores.mean(-1)
 
 
 @dataclass(frozen=True)
@@ -96,8 +106,8 @@ class CrossEntropy(Loss):
 
     def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """-E log D(real) - E log(1 - D(fake))."""
-        check_scores(real_scores, fake_scores)
-        return F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean()
+        self._check(real_scores, fake_scores)
+        return F.softplus(-real_scores).mean(-1) + F.softplus(fake_scores).mean(-1)
 
     def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """Log 2 minus half the critic's loss, in nats."""
@@ -113,8 +123,8 @@ class NonSaturating(CrossEntropy):
 
     def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
         """-E log D(fake)."""
-        check_scores(fake_scores)
-        return F.softplus(-fake_scores).mean()
+        self._check(fake_scores)
+        return F.softplus(-fake_scores).mean(-1)
 
 
 @dataclass(frozen=True)
@@ -126,8 +136,8 @@ class Minimax(CrossEntropy):
 
     def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
         """E log(1 - D(fake))."""
-        check_scores(fake_scores)
-        return -F.softplus(fake_scores).mean()
+        self._check(fake_scores)
+        return -F.softplus(fake_scores).mean(-1)
 
 
 @dataclass(frozen=True)
@@ -143,13 +153,13 @@ class Hinge(Loss):
 
     def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """The two hinges, each with margin 1."""
-        check_scores(real_scores, fake_scores)
-        return F.relu(1 - real_scores).mean() + F.relu(1 + fake_scores).mean()
+        self._check(real_scores, fake_scores)
+        return F.relu(1 - real_scores).mean(-1) + F.relu(1 + fake_scores).mean(-1)
 
     def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
         """-E f(fake)."""
-        check_scores(fake_scores)
-        return -fake_scores.mean()
+        self._check(fake_scores)
+        return -fake_scores.mean(-1)
 
     def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """1 minus half the critic's loss."""
@@ -176,13 +186,13 @@ class LeastSquares(Loss):
 
     def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """The squared distances from the labels 1 and 0."""
-        check_scores(real_scores, fake_scores)
-        return (real_scores - 1).square().mean() + fake_scores.square().mean()
+        self._check(real_scores, fake_scores)
+        return (real_scores - 1).square().mean(-1) + fake_scores.square().mean(-1)
 
     def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
         """The squared distance of the fakes from the label of reals."""
-        check_scores(fake_scores)
-        return (fake_scores - 1).square().mean()
+        self._check(fake_scores)
+        return (fake_scores - 1).square().mean(-1)
 
     def distance(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """2 minus four times the critic's loss."""
@@ -212,16 +222,16 @@ class Relativistic(Loss):
 
     def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """-E log sigmoid(f(real) - f(fake)) over the pairs of the batch."""
-        check_scores(real_scores, fake_scores)
+        self._check(real_scores, fake_scores)
         if real_scores.shape != fake_scores.shape:
             raise ValueError(
                 f"{len(real_scores)} real and {len(fake_scores)} fake scores make no pairs"
             )
-        return F.softplus(fake_scores - real_scores).mean()
+        return F.softplus(fake_scores - real_scores).mean(-1)
 
     def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
         """-E log sigmoid(f(fake) - f(real)): the critic's loss with the two exchanged."""
-        check_scores(fake_scores)
+        self._check(fake_scores)
         if real_scores is None:
             raise ValueError("the relativistic generator's loss needs the scores of reals")
         return self.critic_loss(fake_scores, real_scores)

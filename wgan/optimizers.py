@@ -1,12 +1,13 @@
 """Optimizers: a name and its numbers, made into a torch optimizer.
 
 Every optimizer has a learning rate `lr`. What is built reads it anew at each step from
-`group["lr"]`, so that a schedule has nothing to do but to set that.
+`group["lr"]`, so that a schedule has nothing to do but to set that. On CUDA the rate and the counts
+of steps are tensors there: a step can then be captured in a graph and still follow a schedule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -41,8 +42,14 @@ class Adam(Optimizer):
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Torch's Adam; the fused kernel costs a quarter of the foreach one on the CPU."""
+        parameters = list(parameters)
         return torch.optim.Adam(
-            parameters, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.epsilon, fused=True
+            parameters,
+            lr=_rate(self.lr, parameters),
+            betas=(self.beta1, self.beta2),
+            eps=self.epsilon,
+            fused=True,
+            capturable=_on_cuda(parameters),
         )
 
 
@@ -77,13 +84,15 @@ class AdamW(Optimizer):
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Torch's AdamW, fused as Adam is."""
+        parameters = list(parameters)
         return torch.optim.AdamW(
             parameters,
-            lr=self.lr,
+            lr=_rate(self.lr, parameters),
             betas=(self.beta1, self.beta2),
             eps=self.epsilon,
             weight_decay=self.weight_decay,
             fused=True,
+            capturable=_on_cuda(parameters),
         )
 
 
@@ -108,8 +117,14 @@ class RMSprop(Optimizer):
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Torch's RMSprop."""
+        parameters = list(parameters)
         return torch.optim.RMSprop(
-            parameters, lr=self.lr, alpha=self.alpha, eps=self.epsilon, momentum=self.momentum
+            parameters,
+            lr=_rate(self.lr, parameters),
+            alpha=self.alpha,
+            eps=self.epsilon,
+            momentum=self.momentum,
+            capturable=_on_cuda(parameters),
         )
 
 
@@ -137,9 +152,14 @@ class SGD(Optimizer):
             raise ConfigError(("nesterov",), "true is not allowed without momentum")
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Torch's SGD."""
+        """Torch's SGD; on CUDA the fused one, which alone takes its rate from a tensor there."""
+        parameters = list(parameters)
         return torch.optim.SGD(
-            parameters, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov
+            parameters,
+            lr=_rate(self.lr, parameters),
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            fused=True if _on_cuda(parameters) else None,
         )
 
 
@@ -165,25 +185,54 @@ class OptimisticAdam(Optimizer):
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Our own torch optimizer."""
-        return OptimisticSteps(parameters, self.lr, self.beta1, self.beta2, self.epsilon)
+        parameters = list(parameters)
+        rate = _rate(self.lr, parameters)
+        return OptimisticSteps(parameters, rate, self.beta1, self.beta2, self.epsilon)
+
+
+def _on_cuda(parameters: Sequence[nn.Parameter]) -> bool:
+    return any(parameter.is_cuda for parameter in parameters)
+
+
+def _rate(lr: float, parameters: Sequence[nn.Parameter]) -> Any:
+    """A learning rate as torch's optimizers take it: a number, on CUDA a tensor there."""
+    return torch.tensor(lr, device=parameters[0].device) if _on_cuda(parameters) else lr
+
+
+def stepped_eagerly(optimizer: torch.optim.Optimizer) -> None:
+    """Keep a deep copy of a capturable optimizer from warning that it steps outside a graph.
+
+    torch marks one that it builds as warned already, and forgets that in the copy.
+    """
+    optimizer._warned_capturable_if_run_uncaptured = True
+
+
+def set_learning_rate(group: dict[str, Any], lr: float) -> None:
+    """Give a group of parameters this rate from the next step on, captured or not."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(lr)
+    else:
+        group["lr"] = lr
 
 
 class OptimisticSteps(torch.optim.Optimizer):
     """The steps of `OptimisticAdam`.
 
     The state of a parameter is its number of steps, `mean` m, `square` v and `direction` u of the
-    last step; all of it stands in the state dict.
+    last step; all of it stands in the state dict. On CUDA the number is a tensor.
     """
 
     def __init__(
         self,
         parameters: Iterable[nn.Parameter],
-        lr: float,
+        lr: float | Tensor,
         beta1: float,
         beta2: float,
         epsilon: float,
     ) -> None:
         defaults = {"lr": lr, "beta1": beta1, "beta2": beta2, "epsilon": epsilon}
+        if isinstance(lr, Tensor):
+            defaults["capturable"] = True  # torch then keeps the steps on the device
         super().__init__(parameters, defaults)
 
     @torch.no_grad()
@@ -203,7 +252,8 @@ class OptimisticSteps(torch.optim.Optimizer):
         self, moved: list[Tensor], gradients: list[Tensor], group: dict[str, Any]
     ) -> None:
         lr, beta1, beta2 = group["lr"], group["beta1"], group["beta2"]
-        states = [self._state_of(parameter) for parameter in moved]
+        capturable = isinstance(lr, Tensor)
+        states = [self._state_of(parameter, capturable) for parameter in moved]
         means, squares, last = ([s[key] for s in states] for key in ("mean", "square", "direction"))
 
         # Advance the running means.
@@ -214,21 +264,38 @@ class OptimisticSteps(torch.optim.Optimizer):
             state["step"] += 1
 
         # The direction of Adam, with both means corrected for their start at zero.
-        scales = torch._foreach_div(squares, [1 - beta2 ** s["step"] for s in states])
+        scales = torch._foreach_div(squares, [_gone(beta2, s["step"]) for s in states])
         torch._foreach_sqrt_(scales)
         torch._foreach_add_(scales, group["epsilon"])
-        directions = torch._foreach_div(means, [1 - beta1 ** s["step"] for s in states])
+        directions = torch._foreach_div(means, [_gone(beta1, s["step"]) for s in states])
         torch._foreach_div_(directions, scales)
 
         # Two steps along it, and the last one back.
-        torch._foreach_add_(moved, directions, alpha=-2 * lr)
-        torch._foreach_add_(moved, last, alpha=lr)
+        if isinstance(lr, Tensor):
+            torch._foreach_add_(moved, torch._foreach_mul(directions, -2 * lr))
+            torch._foreach_add_(moved, torch._foreach_mul(last, lr))
+        else:
+            torch._foreach_add_(moved, directions, alpha=-2 * lr)
+            torch._foreach_add_(moved, last, alpha=lr)
         torch._foreach_copy_(last, directions)
 
-    def _state_of(self, parameter: Tensor) -> dict[str, Any]:
+    def _state_of(self, parameter: Tensor, capturable: bool) -> dict[str, Any]:
         state: dict[str, Any] = self.state[parameter]
         if not state:
             state["step"] = 0
             for key in ("mean", "square", "direction"):
                 state[key] = torch.zeros_like(parameter)
+        # It may have been loaded on another device. A number would be captured as it is.
+        step = state["step"]
+        if capturable and not isinstance(step, Tensor):
+            state["step"] = parameter.new_full((), step, dtype=torch.float32)
+        elif isinstance(step, Tensor) and not capturable:
+            state["step"] = int(step)
         return state
+
+
+def _gone(beta: float, step: int | Tensor) -> Any:
+    """1 - beta^step: the share of a running mean that is no longer its start at zero."""
+    if isinstance(step, Tensor):
+        return 1 - torch.pow(beta, step.double())
+    return float(1 - beta**step)

@@ -1,18 +1,30 @@
-"""The number formats of a training: what is stored in which, and what is multiplied in which.
+"""Number formats of a training: what weights are kept in, and what the networks compute in.
 
-Weights, optimizers, losses and penalties are in the stored format; only what happens inside the
-networks' layers may be coarser.
+| `precision` | weights, optimizer, losses, scores | products of matrices and convolutions |
+|---|---|---|
+| float32 | float32 | float32, on a GPU too, where torch would round to TF32 if left alone |
+| float64 | float64 | float64 |
+| tf32 | float32 | on a GPU with operands of 10 bits of mantissa; a CPU has no such format |
+| bf16 | float32 | operands of 7 bits of mantissa, by torch's autocast |
+
+Whatever a training computes in, it is looked at in the format that its weights are kept in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import ParamSpec, TypeVar
 
 import torch
-from torch import Tensor, nn
 
-# The format that weights, samples and scores are stored in.
+from wgan.components import ConfigError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
 DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -20,58 +32,86 @@ DTYPES = {
     "bf16": torch.float32,
 }
 
-
-def unavailable(precision: str, device: torch.device | str) -> str | None:
-    """Why a training of this precision cannot run on the device, in words; None: it can."""
-    if precision == "tf32" and torch.device(device).type != "cuda":
-        return (
-            f"precision tf32 needs a GPU: on {device} it would be float32 under another name; "
-            "take float32, or --gpus"
-        )
-    return None
+# The kind of device that the networks of the present step are to compute on in bf16.
+_bf16_on: ContextVar[str | None] = ContextVar("_bf16_on", default=None)
 
 
-def in_precision(network: nn.Module, precision: str) -> nn.Module:
-    """The network as a training of this precision computes with it; itself except for bf16."""
-    return Bfloat16(network) if precision == "bf16" else network
+def check_precision(precision: str, device: torch.device | str) -> None:
+    """Refuse a precision that the device does not have.
 
-
-class Bfloat16(nn.Module):
-    """A network whose layers multiply in bfloat16; its parameters and results stay as they are.
-
-    Micikevicius et al. 2018 (arXiv:1710.03740) with bfloat16's range, which needs no scaling of
-    losses. Gradients with respect to inputs and weights come back in the stored format, so that a
-    gradient's norm is taken in it. Effective weights are made in it too, see `Reparametrised`.
+    Raises:
+        ConfigError: tf32 without CUDA.
     """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        """As the network; the cast weights are not kept.
-
-        A weight that was cast without a graph could otherwise be taken for one that has it.
-        """
-        with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
-            result: Tensor = self.network(x)
-        return result.to(x.dtype)
+    kind = torch.device(device).type
+    if precision == "tf32" and kind != "cuda":
+        raise ConfigError(
+            ("precision",),
+            f"'tf32' is not allowed on a {kind.upper()}, which has no such format: train on a GPU "
+            "(--gpus), or take float32 or bf16",
+        )
 
 
 @contextmanager
-def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
-    """Within it, a GPU multiplies float32 as `precision` says: TF32 with tf32 alone, else exactly.
+def computing_in(precision: str, device: torch.device) -> Iterator[None]:
+    """Within it, steps compute in `precision`; on CUDA with one order of adding, whatever it costs.
 
-    torch's own default lets convolutions round their factors to TF32's 10 bits. Elsewhere it does
-    nothing.
+    Without that a convolution's gradients differ from one run to the next in their last bits.
     """
-    if device.type != "cuda":
-        yield
-        return
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
+    token = _bf16_on.set(device.type if precision == "bf16" else None)
     try:
-        yield
+        if device.type == "cuda":
+            with _on_cuda(tf32=precision == "tf32"):
+                yield
+        else:
+            yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+        _bf16_on.reset(token)
+
+
+def reduced() -> AbstractContextManager[object]:
+    """The networks' own part of a step: their forward passes compute in bf16 where that is wanted.
+
+    No weight is kept converted between two passes: a CUDA graph must hold nothing from outside.
+    """
+    kind = _bf16_on.get()
+    if kind is None:
+        return _NOTHING
+    return torch.autocast(kind, torch.bfloat16, cache_enabled=False)
+
+
+def unreduced() -> AbstractContextManager[object]:
+    """What is computed of weights alone, in the midst of a forward pass, in their own format."""
+    kind = _bf16_on.get()
+    return _NOTHING if kind is None else torch.autocast(kind, enabled=False)
+
+
+def exactly(look: Callable[P, T]) -> Callable[P, T]:
+    """`look`, a diagnosis, computing in the format that the weights are kept in."""
+
+    @functools.wraps(look)
+    def looking(*arguments: P.args, **named: P.kwargs) -> T:
+        if not torch.cuda.is_initialized():
+            return look(*arguments, **named)
+        with _on_cuda(tf32=False):
+            return look(*arguments, **named)
+
+    return looking
+
+
+@contextmanager
+def _on_cuda(*, tf32: bool) -> Iterator[None]:
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32
+    if before != tf32:
+        matmul.allow_tf32 = tf32
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32
+        ):
+            yield
+    finally:
+        if before != tf32:
+            matmul.allow_tf32 = before
+
+
+_NOTHING = nullcontext()

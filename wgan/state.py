@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from wgan.components import ConfigError
 from wgan.config import TrainConfig
 from wgan.data import Data
-from wgan.precision import DTYPES, unavailable
+from wgan.precision import DTYPES, check_precision
 from wgan.random import stream, training_streams
 from wgan.steps import CriticStep
 
@@ -65,10 +64,8 @@ def new_state(config: TrainConfig, data: Data, device: torch.device | str = "cpu
     Raises:
         ConfigError: a precision that the device does not have.
     """
+    check_precision(config.precision, device)
     device, dtype = torch.device(device), DTYPES[config.precision]
-    refusal = unavailable(config.precision, device)
-    if refusal is not None:
-        raise ConfigError(("precision",), refusal)
     # Constructors draw weights from torch's global generator; these are thrown away, and its state
     # is left as it was.
     with torch.random.fork_rng(devices=[]):

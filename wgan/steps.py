@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wgan.layers import weights_computed_once
 from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
+from wgan.precision import reduced
 
 
 class CriticStep(NamedTuple):
@@ -51,10 +52,10 @@ def critic_step(
             the same where no score depends on its batch. With batch norm one does.
     """
     # Generate samples; the generator's graph is not needed here.
-    with torch.no_grad():
+    with torch.no_grad(), reduced():
         fake = generator(noise)
 
-    with weights_computed_once():
+    with weights_computed_once(), reduced():
         # Score real and generated samples.
         if together:
             real_scores, fake_scores = critic(torch.cat([real, fake])).split(len(real))
@@ -100,10 +101,10 @@ def generator_step(
         parameter.requires_grad_(False)
 
     # Score generated samples.
-    with weights_computed_once():
+    with weights_computed_once(), reduced():
         fake_scores = critic(generator(noise))
         real_scores = critic(real) if real is not None else None
-    generator_loss = loss.generator_loss(fake_scores, real_scores)
+        generator_loss = loss.generator_loss(fake_scores, real_scores)
 
     # Update.
     optimizer.zero_grad(set_to_none=True)

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from wgan.config import TrainConfig
+from wgan.cuda_graph import iteration_for
 from wgan.data import Data
-from wgan.iteration import Eager, Iteration
+from wgan.iteration import Iteration
+from wgan.optimizers import set_learning_rate
 from wgan.precision import DTYPES
 from wgan.state import TrainState, Window, new_state
 
@@ -55,7 +57,7 @@ def train(
     `stop()` is true; who wants to stop then checkpoints and leaves the loop. The weights do not
     depend on where the pauses are.
 
-    `iterate` makes one iteration in `state`; None: eagerly.
+    `iterate` makes one iteration in `state`; None: `iteration_for` chooses.
 
     A checkpoint taken at a pause holds that its rows were recorded and its evaluation made: on
     resuming none is repeated.
@@ -65,7 +67,7 @@ def train(
         state.begun = True
         yield Pause(state, [], evaluate=True)
 
-    iterate = iterate or Eager(config, data, state)
+    iterate = iterate or iteration_for(config, data, state)
     while state.step < config.steps:
         started = time.perf_counter()
         _set_learning_rates(config, state)
@@ -103,10 +105,10 @@ def _set_learning_rates(config: TrainConfig, state: TrainState) -> None:
         return
     factor = config.learning_rate_factor(state.step)
     for group in state.critic_optimizer.param_groups:
-        group["lr"] = config.optimizer.lr * factor
+        set_learning_rate(group, config.optimizer.lr * factor)
     if state.generator_optimizer is not None:
         for group in state.generator_optimizer.param_groups:
-            group["lr"] = (config.generator_optimizer or config.optimizer).lr * factor
+            set_learning_rate(group, (config.generator_optimizer or config.optimizer).lr * factor)
 
 
 def _close_window(config: TrainConfig, state: TrainState) -> tuple[Row, str | None]:

@@ -26,6 +26,7 @@ def make_backend(
     gpus: str | None = None,
     per_gpu: int | None = None,
     allow_numerics: Collection[str] = (),
+    packed: bool = True,
     between: Callable[[], None] | None = None,
 ) -> Runner:
     """The backend called `name`, of those that train in this process and its children.
@@ -37,6 +38,8 @@ def make_backend(
         gpus: the GPUs to train on (local): "all", or numbers and UUIDs; None: train on cores.
         per_gpu: runs at once on each of them; None: one.
         allow_numerics: names of `numerics` that may differ at a resume, or "all".
+        packed: whether runs that differ in their seed alone train as one model where that was
+            measured to pay.
         between: called at the pauses of a run trained in this process (inline), to keep a display
             alive.
 
@@ -60,11 +63,11 @@ def make_backend(
         if places and torch.version.cuda is None:
             built = f"torch {torch.__version__} is built without CUDA"
             raise ConfigError(("gpus",), f"{built}; install one that has it, or leave --gpus out")
-        return Local(slots, threads, allow_numerics, places, per_gpu or 1)
+        return Local(slots, threads, allow_numerics, places, per_gpu or 1, packed=packed)
     if name == "inline":
         if gpus is not None:
             raise ConfigError(("gpus",), "inline trains on the CPU; take the backend local")
         if slots not in (None, 1):
             raise ConfigError(("slots",), f"{slots} is not allowed: inline has one; take local")
-        return Inline(threads, allow_numerics, between)
+        return Inline(threads, allow_numerics, between, packed=packed)
     raise UnknownName((), "backend", name, BACKENDS)

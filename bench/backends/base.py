@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bench.lease import LeaseHeld, Observer, take_lease
 from bench.run_folder import RunFolder
 from bench.spec import RunSpec
 from bench.store import FINAL_STATES, Planned
 from bench.unwritable import unwritable
+
+if TYPE_CHECKING:
+    from bench.backends.packing import Terms
 
 ELSEWHERE = "trained by another runner"
 _REMOVAL_SECONDS = 2.0
@@ -43,7 +46,8 @@ class Backend(Protocol):
 class Runner(Backend, Protocol):
     """A backend whose runs are trained by this process and its children, which is waited for."""
 
-    slots: int  # how many runs it trains at once
+    slots: int  # how many runs, or packs, it trains at once
+    packing: Terms  # on what it depends which runs it trains as one
 
     def busy(self) -> bool:
         """Whether there is anything left to wait for: a run in its queue or in its hands."""

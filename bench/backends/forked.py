@@ -9,12 +9,11 @@ import contextlib
 import multiprocessing
 from collections.abc import Sequence
 from multiprocessing import forkserver
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psutil
 
-from bench.backends.processes import NotStarted, Terms, beginnings, modules_for, train
+from bench.backends.processes import AtWork, NotStarted, Terms, beginnings, modules_for, train
 
 SERVER_KILLED = "the process that starts runs was killed"
 _UNKNOWN = 255  # what multiprocessing reports of a process whose server is gone
@@ -27,9 +26,9 @@ class Forked:
         self.modules = modules_for(())
         self._terms = terms
         self._context = multiprocessing.get_context("forkserver")
-        self._servers: dict[BaseProcess, int | None] = {}
+        self._servers: dict[AtWork, int | None] = {}
 
-    def start(self, folders: Sequence[Path], place: str) -> BaseProcess:
+    def start(self, folders: Sequence[Path], place: str) -> AtWork:
         """A process at these runs; with a second server, should the first have been killed."""
         for _ in range(2):
             process = self._context.Process(
@@ -54,7 +53,7 @@ class Forked:
     def prepare(self, waiting: int) -> None:
         """Nothing: the server is ready for any number."""
 
-    def lost(self, process: BaseProcess) -> bool:
+    def lost(self, process: AtWork) -> bool:
         """Whether the server that would have said how the process ended was killed."""
         server = self._servers.pop(process, None)
         return process.exitcode == _UNKNOWN and not _lives(server)

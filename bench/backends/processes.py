@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,6 +17,8 @@ from bench.lease import LeaseLost
 from bench.limits import die_first
 from bench.stopping import held_back
 from bench.store import Planned
+from bench.threads import environment_with
+from bench.threads import variables as thread_variables
 
 # What runs need. None of it computes anything when imported.
 _LOADED_FIRST = (
@@ -32,13 +32,6 @@ _LOADED_LAST = ("bench.backends.preloading",)
 # What a process ends with that could not write into its run's folder, plus the error's number.
 UNWRITABLE = 64
 LOST = 63  # what it ends with when its run was taken over, or its folder removed
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
 class NotStarted(Exception):
@@ -46,7 +39,10 @@ class NotStarted(Exception):
 
 
 class Terms(NamedTuple):
-    """What every run of a backend is trained with, beside its folder."""
+    """What every run of a backend is trained with, beside its folder.
+
+    Several folders that a process is given are one pack.
+    """
 
     device: str
     threads: int
@@ -59,6 +55,41 @@ def modules_for(runs: Sequence[Planned]) -> tuple[str, ...]:
     return (*_LOADED_FIRST, *(_LOADED_FOR_IMAGES if images else ()), *_LOADED_LAST)
 
 
+class AtWork(Protocol):
+    """Runs in the hands of a process, as their starter sees it: the process, or a turn in one."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process' number."""
+        ...
+
+    @property
+    def sentinel(self) -> int:
+        """What `multiprocessing.connection.wait` finds ready when there may be news of its end."""
+        ...
+
+    @property
+    def exitcode(self) -> int | None:
+        """None before its end, then as multiprocessing has it."""
+        ...
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end."""
+        ...
+
+    def close(self) -> None:
+        """Give it back, after its end."""
+        ...
+
+
 class Processes(Protocol):
     """A way to start processes.
 
@@ -67,7 +98,7 @@ class Processes(Protocol):
 
     modules: tuple[str, ...]
 
-    def start(self, folders: Sequence[Path], place: str) -> BaseProcess:
+    def start(self, folders: Sequence[Path], place: str) -> AtWork:
         """A process that trains the runs in `folders`, on the GPU `place` where there are any.
 
         Raises:
@@ -79,7 +110,7 @@ class Processes(Protocol):
         """Get ready for so many runs more; called often."""
         ...
 
-    def lost(self, process: BaseProcess) -> bool:
+    def lost(self, process: AtWork) -> bool:
         """Whether nobody can say how this process, which is gone from here, has ended."""
         ...
 
@@ -89,7 +120,10 @@ class Processes(Protocol):
 
 
 def train(folders: Sequence[Path], terms: Terms) -> None:
-    """What a process does; the import is free there, and kept out of the runner."""
+    """What a process does with a run or a pack.
+
+    The import is free there, and kept out of the runner.
+    """
     from bench import worker
 
     die_first()
@@ -100,6 +134,7 @@ def train(folders: Sequence[Path], terms: Terms) -> None:
             threads=terms.threads,
             allow_numerics=terms.allow_numerics,
             own_process=True,
+            packed=len(folders) > 1,
         )
     except LeaseLost:
         sys.exit(LOST)
@@ -121,21 +156,5 @@ def beginnings(threads: int, variables: Mapping[str, str] | None = None) -> Iter
     """
     with held_back():
         resource_tracker.ensure_running()  # when it starts, it lets INT and TERM through again
-    given = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | dict(variables or {})
-    with held_back(), _environment(given):
+    with held_back(), environment_with({**thread_variables(threads), **(variables or {})}):
         yield
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """These environment variables, for processes started meanwhile."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -20,7 +20,8 @@ from typing import Any
 import submitit
 from submitit.core.utils import DelayedSubmission, FailedJobError, FailedSubmissionError
 
-from bench.backends.base import State, turn
+from bench.backends.base import State
+from bench.backends.packing import Terms, shares
 from bench.backends.slurm_job import Work, job_number
 from bench.backends.slurm_states import (
     SlurmError,
@@ -46,6 +47,8 @@ class Slurm:
         cluster: what each job asks for.
         cluster_name: the cluster file, for messages.
         allow_numerics: names of `numerics` in which a resumed run may differ.
+        packed: whether a job trains those of its runs that differ in their seed alone as one model
+            where that pays.
     """
 
     name = "slurm"
@@ -56,14 +59,19 @@ class Slurm:
         cluster: Cluster,
         cluster_name: str = "the cluster file",
         allow_numerics: Collection[str] = (),
+        *,
+        packed: bool = False,
     ) -> None:
         self._store, self._cluster, self._cluster_name = store, cluster, cluster_name
         self._allow_numerics = tuple(allow_numerics)
+        self._packed = packed
         self._items: dict[str, Planned] = {}
         self.submission: Submission | None = None
 
     def submit(self, runs: Sequence[Planned]) -> None:
         """Hand the runs to SLURM, each in its turn, `pack` of them to a job.
+
+        Those that may train as one model share a job.
 
         Raises:
             SlurmError: SLURM refuses; what it has accepted before that is written down and stays.
@@ -71,9 +79,9 @@ class Slurm:
         """
         if not runs:
             return
-        ranked = sorted(runs, key=turn)
-        pack = self._cluster.pack
-        tasks = [ranked[start : start + pack] for start in range(0, len(ranked), pack)]
+        device = "cuda" if self._cluster.gpus else "cpu"
+        packing = Terms(self._cluster.side_by_side, device, self._allow_numerics, self._packed)
+        tasks = shares(runs, self._cluster.pack, packing)
         folder = self._store.folder.absolute()
         if shutil.which("srun") is None or shutil.which("sbatch") is None:
             raise SlurmError(
@@ -97,6 +105,7 @@ class Slurm:
                     number,
                     tuple(item.folder.name for item in task),
                     self._allow_numerics,
+                    self._packed,
                 )
             )
             for number, task in enumerate(tasks)

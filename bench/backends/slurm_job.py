@@ -36,6 +36,7 @@ class Work:
         task: its place in it.
         run_dirs: the names of the run folders.
         allow_numerics: names of `numerics` in which a resumed run may differ.
+        packed: whether those that differ in their seed alone train as one model where that pays.
     """
 
     sweep_folder: Path
@@ -43,6 +44,7 @@ class Work:
     task: int
     run_dirs: tuple[str, ...]
     allow_numerics: tuple[str, ...] = ()
+    packed: bool = False  # also of a job that was submitted when there were no packs
 
     def go(self) -> str:
         """Train what is not finished; returns the signal that stopped it, or "" when it is over.
@@ -102,7 +104,9 @@ class Work:
 
     def _slots(self, cluster: Cluster) -> Local:
         if not cluster.gpus:
-            return Local(cluster.side_by_side, cluster.threads, self.allow_numerics)
+            return Local(
+                cluster.side_by_side, cluster.threads, self.allow_numerics, packed=self.packed
+            )
         given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         gpus = tuple(name for name in given.split(",") if name) or tuple(
             str(index) for index in range(cluster.gpus)
@@ -114,6 +118,7 @@ class Work:
             allow_numerics=self.allow_numerics,
             gpus=gpus,
             per_gpu=per_gpu,
+            packed=self.packed,
         )
 
     def _note_other_code(self, submission: Submission, planned: list[Planned]) -> None:

@@ -22,8 +22,9 @@ def ball_radii(real: Tensor, neighbours: int = NEIGHBOURS) -> Tensor:
         real: features, shape (N, D), N > k.
         neighbours: k.
     """
-    # A real's nearest neighbour is itself.
-    return _distances(real, real).kthvalue(neighbours + 1, dim=1).values
+    # A real's nearest neighbour is itself. The k smallest: several times as fast as the k-th.
+    nearest = _distances(real, real).topk(neighbours + 1, dim=1, largest=False)
+    return nearest.values[:, neighbours]
 
 
 def density_coverage(

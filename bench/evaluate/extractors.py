@@ -16,6 +16,7 @@ from torch import Tensor
 from bench.evaluate.classifiers import CLASSIFIERS, unreadable
 from bench.evaluate.errors import EvaluateError
 from bench.evaluate.fidelity import Features
+from bench.evaluate.inception import quickened
 from bench.evaluate.keys import file_hash
 from bench.evaluate.small_cnn import WEIGHTS, load_small_cnn
 from wgan.data.places import at_home
@@ -34,6 +35,8 @@ class Extractor:
         network: uint8 images (N, C, H, W) to features (N, D) and logits (N, K), or (N, C, K) where
             it reads each channel by itself, on `device`.
         batch_size: images per pass.
+        arithmetic: what else than the weights settles its last bits; "" for the plain network.
+        precision: of its convolutions.
     """
 
     name: str
@@ -43,9 +46,13 @@ class Extractor:
     network: Network
     batch_size: int
     device: str = "cpu"
+    arithmetic: str = ""
+    precision: str = "float32"
 
     def __call__(self, images: Tensor) -> Features:
         """Features and logits of uint8 images, shape (N, C, H, W); float32, on the CPU.
+
+        Images that are on the device already stay there, and what is found comes off it once.
 
         Bits do not depend on earlier calls: no gradient, no running statistics, no TF32, no choice
             of algorithm by timing.
@@ -59,21 +66,27 @@ class Extractor:
         ):
             for part in images.split(self.batch_size):
                 found = self.network(part.to(self.device))
-                features.append(found[0].float().cpu())
-                logits.append(found[1].float().cpu())
-        return Features(torch.cat(features), torch.cat(logits))
+                features.append(found[0].float())
+                logits.append(found[1].float())
+            return Features(torch.cat(features).cpu(), torch.cat(logits).cpu())
 
 
 def make_extractor(
-    name: str, shape: tuple[int, ...], inception_weights: str = "", device: str = "cpu"
+    name: str,
+    shape: tuple[int, ...],
+    inception_weights: str = "",
+    device: str = "cpu",
+    inception_precision: str = "float32",
 ) -> Extractor:
     """The extractor `name`, ready for images of `shape` (C, H, W).
+
+    `inception_precision`, "float32" or "bf16", is that of Inception's convolutions.
 
     Raises:
         EvaluateError: images that it cannot read, or weights that cannot be had.
     """
     if name == "inception":
-        return _inception(shape, inception_weights, device)
+        return _inception(shape, inception_weights, device, inception_precision)
     return _classifier(name, shape, device)
 
 
@@ -122,7 +135,7 @@ def _channel_by_channel(network: Network, margin: int) -> Network:
     return run
 
 
-def _inception(shape: tuple[int, ...], weights: str, device: str) -> Extractor:
+def _inception(shape: tuple[int, ...], weights: str, device: str, precision: str) -> Extractor:
     """torch-fidelity's Inception v3 with the weights of the original TensorFlow network."""
     from torch_fidelity import FeatureExtractorInceptionV3
 
@@ -138,7 +151,7 @@ def _inception(shape: tuple[int, ...], weights: str, device: str) -> Extractor:
         with torch.random.fork_rng(devices=[]):
             network = FeatureExtractorInceptionV3(
                 "inception-v3-compat",
-                ["2048", "logits_unbiased"],
+                ["2048"],
                 feature_extractor_weights_path=str(path),
                 verbose=False,
             )
@@ -148,11 +161,12 @@ def _inception(shape: tuple[int, ...], weights: str, device: str) -> Extractor:
             f"{path} does not hold torch-fidelity's Inception weights ({_first_line(error)}); "
             f"{_by_hand(_downloaded())}"
         ) from None
-    network = network.to(device)
+    quickened(network, precision).to(device)
+    to_logits = network.fc.weight.T  # "logits_unbiased"
 
     def run(images: Tensor) -> tuple[Tensor, Tensor]:
-        features, logits = network(images.expand(-1, 3, -1, -1))
-        return features, logits
+        (features,) = network(images.expand(-1, 3, -1, -1))
+        return features, features.mm(to_logits)
 
     repeated = "the one channel repeated to 3, " if shape[0] == 1 else ""
     return Extractor(
@@ -163,6 +177,8 @@ def _inception(shape: tuple[int, ...], weights: str, device: str) -> Extractor:
         network=run,
         batch_size=64,
         device=device,
+        arithmetic=f"batch norm folded, channels_last, {precision}",
+        precision=precision,
     )
 
 

@@ -1,40 +1,38 @@
-"""Image metrics on features, through torch-fidelity's own functions.
+"""Image metrics on features: torch-fidelity's numbers, with what is of the reals made once.
 
 Features are extracted once per evaluation and serve all metrics; the statistics of the real images
 come from the cache. The numbers are those of torch-fidelity's `calculate_metrics` on the same
-images and extractor.
+images and extractor: the Frechet distance to 1e-9 of it (see `frechet` for where torch-fidelity's
+own error is larger), the others bit for bit.
 
 Degenerate samples: a generator that gives one image has a zero covariance and a finite FID, because
-torch-fidelity sums the roots of the eigenvalues of the product of the covariances and takes no
-matrix root. Precision is then 0 or 1 and recall about 0, the inception score 1.
+the singular values that are summed exist whatever the rank, and no matrix root is taken. Precision
+is then 0 or 1 and recall about 0, the inception score 1.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.evaluate.frechet import Root, frechet_distance, spectral_root, triangular_root
+from bench.evaluate.kernels import Draws, kernel_distance, kernel_subsets, real_kernel_sums
+from bench.evaluate.neighbours import neighbour_radii
+from bench.evaluate.neighbours import precision_recall as near_shares
 from wgan.data.torchvision_operators import declare_missing_operators
 
 declare_missing_operators()
 
 import torch_fidelity  # noqa: E402
-from torch_fidelity.metric_fid import (  # noqa: E402
-    KEY_METRIC_FID,
-    fid_features_to_statistics,
-    fid_statistics_to_metric,
-)
+from torch_fidelity.metric_fid import fid_features_to_statistics  # noqa: E402
 from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric  # noqa: E402
-from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric  # noqa: E402
-from torch_fidelity.metric_prc import (  # noqa: E402
-    KEY_METRIC_PRECISION,
-    KEY_METRIC_RECALL,
-    prc_features_to_metric,
-)
 
 TORCH_FIDELITY_VERSION: str = torch_fidelity.__version__
 
@@ -56,18 +54,70 @@ class Features:
     logits: Tensor
 
 
+Arrays = dict[str, NDArray[Any]]
+# How what follows from the reals is had: what it is, what it follows from, how it is computed.
+Derive = Callable[[str, Mapping[str, Any], Callable[[], Arrays]], Arrays]
+
+
+def _computed(what: str, of: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
+    return compute()
+
+
 @dataclass(frozen=True)
 class Real:
-    """The reference of every score.
+    """The reference of every score, and what follows from it, each made when first wanted.
 
     Attributes:
         mean, covariance: of the features of all its images, shapes (D,) and (D, D).
         features: of a part of them, shape (n, D): what KID, precision and recall compare with.
+        derive: where what is dear to compute comes from: a cache, or else the computation.
     """
 
     mean: NDArray[np.float32]
     covariance: NDArray[np.float64]
     features: Tensor
+    derive: Derive = _computed
+    _kernel_sums: dict[tuple[int, int], list[Any]] = field(default_factory=dict)
+
+    @cached_property
+    def root(self) -> Root:
+        """A root of the covariance.
+
+        Cholesky's takes as long as reading it from a disk would (0.1 s for 2,048 features), and is
+        made anew; that of a singular covariance takes ten times as long and is looked up.
+        """
+        quick = triangular_root(self.covariance)
+        if quick is not None:
+            return quick
+
+        def compute() -> Arrays:
+            return {"factor": spectral_root(self.covariance).factor}
+
+        found = self.derive("spectral root", {"covariance": self.covariance}, compute)
+        return Root(found["factor"], triangular=False)
+
+    @cached_property
+    def radii(self) -> Tensor:
+        """The distance from each of `features` to its nearest neighbour but two, shape (n,)."""
+
+        def compute() -> Arrays:
+            return {"radii": neighbour_radii(self.features, NEIGHBOURS).numpy()}
+
+        of = {"features": self.features, "neighbours": NEIGHBOURS}
+        return torch.from_numpy(self.derive("neighbour radii", of, compute)["radii"])
+
+    def kernel_sums(self, fakes: int, subset_size: int) -> list[Any]:
+        """KID's sums over the reals of each subset, where there are so many fakes."""
+        key = (fakes, subset_size)
+        if key not in self._kernel_sums:
+            self._kernel_sums[key] = real_kernel_sums(
+                self.features.numpy(), self.draws(fakes, subset_size)
+            )
+        return self._kernel_sums[key]
+
+    def draws(self, fakes: int, subset_size: int) -> Draws:
+        """KID's subsets."""
+        return kernel_subsets(fakes, len(self.features), KID_SUBSETS, subset_size, RNG_SEED)
 
 
 def statistics(features: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -82,29 +132,23 @@ def fid(fake: Tensor, real: Real) -> float:
     Heusel et al. 2017, arXiv:1706.08500, equation 6. It reads too high by about b / N, with real
     images too: only equal counts compare.
     """
-    mean, covariance = statistics(fake)
-    value = fid_statistics_to_metric(
-        {"mu": mean, "sigma": covariance},
-        {"mu": real.mean, "sigma": real.covariance},
-        verbose=False,
-    )
-    return float(value[KEY_METRIC_FID])
+    return frechet_distance(fake.numpy(), real.mean, real.covariance, real.root)
 
 
 def kid(fake: Tensor, real: Real, subset_size: int) -> float:
     """The mean over subsets of the unbiased MMD^2 with kernel (x.y / D + 1)^3.
 
     Binkowski et al. 2018, arXiv:1801.01401, section 4.
+
+    Raises:
+        ValueError: fewer fakes or reals than a subset has.
     """
-    value = kid_features_to_metric(
-        fake,
-        real.features,
-        kid_subsets=KID_SUBSETS,
-        kid_subset_size=subset_size,
-        rng_seed=RNG_SEED,
-        verbose=False,
+    return kernel_distance(
+        fake.numpy(),
+        real.features.numpy(),
+        real.draws(len(fake), subset_size),
+        real.kernel_sums(len(fake), subset_size),
     )
-    return float(value[KEY_METRIC_KID_MEAN])
 
 
 def inception_score(logits: Tensor) -> float:
@@ -133,8 +177,7 @@ def precision_recall(fake: Tensor, real: Real) -> tuple[float, float]:
 
     Kynkaanniemi et al. 2019, arXiv:1904.06991, equations 1 and 2.
     """
-    value = prc_features_to_metric(fake, real.features, prc_neighborhood=NEIGHBOURS, verbose=False)
-    return float(value[KEY_METRIC_PRECISION]), float(value[KEY_METRIC_RECALL])
+    return near_shares(fake, real.features, real.radii, NEIGHBOURS)
 
 
 def image_scores(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,11 @@ from bench.evaluate.real import (
     numerics,
     real_reference,
 )
+from bench.evaluate.sliced_wasserstein import Projections
 from bench.spec import EvaluateSpec
 from wgan.data import Dataset, Images, as_pixels
+
+_MOST_PATCHED = 5000  # images whose projected patches are kept: 80 MB for each level of a pyramid
 
 
 class ImageScorer:
@@ -61,7 +65,11 @@ class ImageScorer:
         check_enough(dataset, data)
         self.metrics = metrics
         self.extractor: Extractor = make_extractor(
-            choose(spec.extractor, dataset.name), data.shape, spec.inception_weights, device
+            choose(spec.extractor, dataset.name),
+            data.shape,
+            spec.inception_weights,
+            device,
+            spec.inception_precision,
         )
         self.real = real_reference(cache, data.train, self.extractor)
         self.n_floor = min(len(data.held_out), spec.samples)
@@ -94,6 +102,12 @@ class ImageScorer:
         if "modes" in self.metrics:
             self.mode_shares = _mode_shares(data)
 
+    @cached_property
+    def _real_patches(self) -> Tensor | list[Projections]:
+        """The reals' patches, projected once where that fits in memory."""
+        few = len(self.real_pixels) <= _MOST_PATCHED
+        return patches.projected_patches(self.real_pixels) if few else self.real_pixels
+
     def _score_pixels(self, pixels: Tensor) -> dict[str, float]:
         return self._score_features(pixels, self.extractor(pixels))
 
@@ -105,14 +119,19 @@ class ImageScorer:
                 found.features, self.centres, self.radii
             )
         if "sliced_wasserstein" in self.metrics:
-            scores["sliced_wasserstein"] = patches.image_distance(pixels, self.real_pixels)
+            scores["sliced_wasserstein"] = patches.image_distance(pixels, self._real_patches)
         if "modes" in self.metrics:
             covered, kl = class_mode_scores(found.logits, self.mode_shares)
             scores["modes_covered"], scores["mode_reverse_kl"] = float(covered), kl
         return scores
 
     def _settings(self, spec: EvaluateSpec, data: Images) -> dict[str, Any]:
-        """What the scores depend on; of the metrics' own settings those of the chosen ones."""
+        """What the scores depend on; of the metrics' own settings those of the chosen ones.
+
+        `torch_fidelity` names whose definitions and numbers these are. FID is computed otherwise,
+        by `frechet`, to within 1e-9 of the same number (see there for singular covariances), which
+        makes no other protocol: scores from before and after compare.
+        """
         settings: dict[str, Any] = {
             "split": "train",
             "n_real": len(data.train),
@@ -129,6 +148,9 @@ class ImageScorer:
             "resizing": self.extractor.resizing,
             "torch_fidelity": fidelity.TORCH_FIDELITY_VERSION,
         }
+        # Left out where it is the plain one, so that protocols from before it keep their ids.
+        if self.extractor.precision != "float32":
+            settings["inception_precision"] = self.extractor.precision
         if "kid" in self.metrics:
             settings |= {
                 "kid_subset_size": self.kid_subset_size,

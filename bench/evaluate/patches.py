@@ -13,7 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.evaluate.sliced_wasserstein import random_directions, sliced_wasserstein
+from bench.evaluate.sliced_wasserstein import (
+    Projections,
+    projections,
+    random_directions,
+    sliced_wasserstein,
+)
 
 SIDE = 7  # pixels
 PATCHES = 32  # of each image and level
@@ -27,18 +32,29 @@ DESCRIPTION = (
 )
 
 
-def image_distance(fake: Tensor, real: Tensor) -> float:
+def image_distance(fake: Tensor, real: Tensor | list[Projections]) -> float:
     """The mean over the levels of the sliced Wasserstein distance between patches.
 
     Args:
-        fake, real: uint8 images, shapes (N, C, H, W) and (M, C, H, W).
+        fake, real: uint8 images, shapes (N, C, H, W) and (M, C, H, W). `real` may be the
+            `projected_patches` of some, which are half the work.
     """
-    pairs = zip(_levels(fake), _levels(real), strict=True)
+    reals = projected_patches(real) if isinstance(real, Tensor) else real
     distances = []
-    for fakes, reals in pairs:
-        x, y = normalised_patches(fakes), normalised_patches(reals)
-        distances.append(sliced_wasserstein(x, y, random_directions(x.shape[1], DIRECTIONS)))
+    for level, other in zip(_levels(fake), reals, strict=True):
+        patches = normalised_patches(level)
+        distances.append(sliced_wasserstein(patches, other, _directions(patches)))
     return sum(distances) / len(distances)
+
+
+def projected_patches(pixels: Tensor) -> list[Projections]:
+    """Of each level of uint8 images the patches, on the lines that distances are taken along."""
+    patches = map(normalised_patches, _levels(pixels))
+    return [projections(level, _directions(level)) for level in patches]
+
+
+def _directions(patches: Tensor) -> Tensor:
+    return random_directions(patches.shape[1], DIRECTIONS)
 
 
 def _levels(pixels: Tensor) -> list[Tensor]:

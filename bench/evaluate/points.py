@@ -7,6 +7,7 @@ quality number is the sliced distance, whose error falls as n^(-1/2); exact W1 i
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +18,8 @@ from bench.evaluate.modes import NEAR, mode_scores
 from bench.evaluate.sliced_wasserstein import (
     DIRECTIONS,
     SEED,
+    Projections,
+    projections,
     random_directions,
     sliced_wasserstein,
 )
@@ -45,8 +48,6 @@ class PointScorer:
         self.means_quality = quality_metric(data)
         points = min(W1_POINTS, spec.samples)
         self.reference = data.sampler(points, stream(0, "score_reference"))
-        # As many as a generator gives: this distance costs n log n.
-        self.projected = data.sampler(spec.samples, stream(0, "score_reference")).double()
         self.directions = random_directions(data.shape[0])
         self.settings: dict[str, Any] = {
             "split": "fresh samples",
@@ -101,7 +102,13 @@ class PointScorer:
     def _distance(self, metric: str, fake: Tensor) -> float:
         if metric == "exact_w1":
             return distance_to_reference(fake, self.reference)
-        return sliced_wasserstein(fake.double(), self.projected, self.directions)
+        return sliced_wasserstein(fake.double(), self._projected, self.directions)
+
+    @cached_property
+    def _projected(self) -> Projections:
+        """As many reals as a generator gives: this distance costs n log n."""
+        reals = self.data.sampler(self.settings["n_fake"], stream(0, "score_reference"))
+        return projections(reals.double(), self.directions)
 
 
 def distance_to_reference(fake: Tensor, reference: Tensor) -> float:

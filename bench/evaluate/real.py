@@ -4,6 +4,8 @@ A file is found by its content key: a hash of the pixels, the extractor's weight
 the library versions. Many processes may want it at once: each that finds none computes it and
 renames its own file into place, and all files of one key are equal. What is read is checked first;
 a torn or foreign file is computed anew. A cache that cannot be written costs time and never a run.
+One of those who want it computes, and the others wait (see `turns`), which saves time and no more:
+what keeps a file whole is the rename.
 """
 
 from __future__ import annotations
@@ -19,18 +21,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.evaluate.extractors import Extractor
-from bench.evaluate.fidelity import RNG_SEED, TORCH_FIDELITY_VERSION, Real, statistics
+from bench.evaluate.fidelity import (
+    RNG_SEED,
+    TORCH_FIDELITY_VERSION,
+    Arrays,
+    Derive,
+    Real,
+    statistics,
+)
 from bench.evaluate.keys import canonical, short_hash, tensor_hash
+from bench.evaluate.turns import turn
 
-Arrays = dict[str, NDArray[Any]]
+__all__ = ["Arrays", "cached_arrays", "fixed_part", "numerics", "real_reference"]
 
 # For KID, precision and recall: the distances between 50,000 and 50,000 features fill 10 GB.
 MOST_REAL_FEATURES = 10_000
+_DERIVED = {"spectral root": ("factor",), "neighbour radii": ("radii",)}
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -41,6 +52,7 @@ def numerics(extractor: Extractor) -> dict[str, str]:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "torch_fidelity": TORCH_FIDELITY_VERSION,
+        **({"arithmetic": extractor.arithmetic} if extractor.arithmetic else {}),
     }
 
 
@@ -68,7 +80,34 @@ def real_reference(cache: Path, pixels: Tensor, extractor: Extractor) -> Real:
         **numerics(extractor),
     }
     found = cached_arrays(cache, key, ("mean", "covariance", "features"), compute)
-    return Real(found["mean"], found["covariance"], torch.from_numpy(found["features"]))
+    return Real(
+        found["mean"],
+        found["covariance"],
+        torch.from_numpy(found["features"]),
+        derive=_deriving(cache, extractor),
+    )
+
+
+def _deriving(cache: Path, extractor: Extractor) -> Derive:
+    """Keeps what follows from the reference under the content of what it follows from.
+
+    That content and not the reference's key: what was made from other bits is never met.
+    """
+
+    def derive(what: str, of: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
+        content = {name: _hashed(value) for name, value in of.items()}
+        key = {"what": what, **content, "scipy": scipy.__version__, **numerics(extractor)}
+        (name,) = _DERIVED[what]
+        return cached_arrays(cache, key, (name,), compute)
+
+    return derive
+
+
+def _hashed(value: Any) -> Any:
+    """Of arrays, the hash of their content; in C's order, whatever order they are kept in."""
+    if isinstance(value, np.ndarray):
+        return tensor_hash(torch.from_numpy(np.ascontiguousarray(value)))
+    return tensor_hash(value) if isinstance(value, Tensor) else value
 
 
 def fixed_part(rows: Tensor, most: int) -> Tensor:
@@ -89,7 +128,11 @@ def cached_arrays(
     """
     stated, path = canonical(key), folder / f"{short_hash(key, 24)}.npz"
     found = _read(path, stated, names)
-    if found is None:
+    if found is not None:
+        return found
+    with turn(path.with_suffix(".turn"), lambda: _read(path, stated, names)) as waited:
+        if waited is not None:
+            return waited
         found = compute()
         with contextlib.suppress(OSError):
             _write(path, stated, found)

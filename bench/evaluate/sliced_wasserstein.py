@@ -6,6 +6,7 @@ grow with it: above two dimensions, where exact W1 between samples is mostly err
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,29 @@ def random_directions(dimension: int, count: int = DIRECTIONS, seed: int = SEED)
     return directions
 
 
-def sliced_wasserstein(x: Tensor, y: Tensor, directions: Tensor) -> float:
+@dataclass(frozen=True)
+class Projections:
+    """A sample projected onto lines, to be compared with more than one other.
+
+    Attributes:
+        count: of its points.
+        parts: for each `_AT_ONCE` of the lines the places on them, in rising order: shape (L, n).
+    """
+
+    count: int
+    parts: tuple[NDArray[np.floating[Any]], ...]
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def projections(sample: Tensor, directions: Tensor) -> Projections:
+    """A sample, shape (n, d), on the lines along `directions`, shape (L, d)."""
+    parts = (_sorted_projections(sample, part) for part in directions.split(_AT_ONCE))
+    return Projections(len(sample), tuple(parts))
+
+
+def sliced_wasserstein(x: Tensor, y: Tensor | Projections, directions: Tensor) -> float:
     """The mean over `directions` of the exact W1 between the projected samples.
 
     SW(x, y) = E_theta W1(<theta, x>, <theta, y>), estimated with L directions. Rabin et al. 2011,
@@ -34,13 +57,15 @@ def sliced_wasserstein(x: Tensor, y: Tensor, directions: Tensor) -> float:
     with W1 in the place of squares, as in Karras et al. 2018, arXiv:1710.10196, section 5.
 
     Args:
-        x, y: samples, shapes (n, d) and (m, d); their counts may differ.
+        x, y: samples, shapes (n, d) and (m, d); their counts may differ. `y` may be the
+            `projections` of one onto the same directions, which are half the work.
         directions: unit vectors, shape (L, d).
     """
     left, right, lengths = _common_levels(len(x), len(y))
     total = 0.0
-    for part in directions.split(_AT_ONCE):
-        a, b = (_sorted_projections(sample, part) for sample in (x, y))
+    for place, part in enumerate(directions.split(_AT_ONCE)):
+        a = _sorted_projections(x, part)
+        b = _sorted_projections(y, part) if isinstance(y, Tensor) else y.parts[place]
         if len(x) != len(y):
             a, b = a[:, left], b[:, right]
         total += float((np.abs(a - b) @ lengths).sum())

@@ -29,6 +29,7 @@ from bench.report.provenance import (
     Part,
     environment_table,
     mixed_numerics,
+    packs_in_words,
     parts_by_protocol,
     protocol_differences,
     protocol_fields,
@@ -170,7 +171,7 @@ def page(records: Records) -> Page:
         ),
         environment=environment_table(records.environments),
         runs=runs_table(records.runs, records.folders, file),
-        notes=tuple(records.notes),
+        notes=(*records.notes, *filter(None, [packs_in_words(records.environments)])),
         colours=colours,
     )
 
@@ -216,7 +217,10 @@ def claims_page(sweeps: Mapping[str, Records]) -> Page:
         ),
         environment=environment_table(environments),
         runs=runs_table(runs, folders, sweep_file),
-        notes=tuple(note for records in several for note in records.notes),
+        notes=(
+            *(note for records in several for note in records.notes),
+            *filter(None, [packs_in_words(environments)]),
+        ),
         colours=palette(str(label) for label in runs["label"]),
     )
 

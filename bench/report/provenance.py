@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from bench.environment import PACK, pack_size, whole
 from bench.records import Records
 from bench.report.sentences import counted, listed
 from bench.report.sweep_tables import flatten
@@ -107,17 +109,37 @@ def environment_table(environments: Mapping[str, Mapping[str, Any]]) -> Table | 
 
 
 def mixed_numerics(environments: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A clause for each circumstance that can change bits and is not the same in all runs."""
-    numerics = {
-        run_id: environment["numerics"]
+    """A clause for each circumstance that can change bits and is not the same in all runs.
+
+    Packs of unlike sizes are the rule, and change no more than roundings: `packs_in_words`.
+    """
+    return [
+        f"{name}: {_value_text(values)}"
+        for name, values in _values(_numerics(environments)).items()
+        if len(values) > 1 and name != PACK
+    ]
+
+
+def packs_in_words(environments: Mapping[str, Mapping[str, Any]]) -> str:
+    """How many runs were trained as one model with others; empty where none was."""
+    sizes = Counter(pack_size(numerics) for numerics in _numerics(environments).values())
+    packed = sum(count for size, count in sizes.items() if size > 1)
+    if not packed:
+        return ""
+    among = listed(str(size) for size in sorted(sizes) if size > 1)
+    return (
+        f"{counted(packed, 'run')} of {sum(sizes.values())} trained in packs, as one model with "
+        f"other seeds (of {among}): equal to the same runs alone but for roundings"
+    )
+
+
+def _numerics(environments: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By run id, where they are known; whole, so that what is left out is counted too."""
+    return {
+        run_id: whole(environment["numerics"])
         for run_id, environment in environments.items()
         if isinstance(environment.get("numerics"), Mapping)
     }
-    return [
-        f"{name}: {_value_text(values)}"
-        for name, values in _values(numerics).items()
-        if len(values) > 1
-    ]
 
 
 def mixed_clocks(environments: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -126,6 +148,8 @@ def mixed_clocks(environments: Mapping[str, Mapping[str, Any]]) -> list[str]:
         run_id: {name: environment[name] for name in CLOCK_FIELDS if name in environment}
         for run_id, environment in environments.items()
     }
+    for run_id, numerics in _numerics(environments).items():
+        own[run_id][PACK] = numerics[PACK]
     return [
         f"{name}: {_value_text(values)}" for name, values in _values(own).items() if len(values) > 1
     ]

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from bench.asides import REPLACED, asides
+from bench.environment import PACK
 from bench.grid import Sweep, load
 from bench.merge import Findings, examine, merge
 from bench.store import STATES, Store
@@ -63,6 +64,8 @@ def mixed_numerics(environments: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for environment in environments.values():
         numerics = environment.get("numerics")
         for name, value in numerics.items() if isinstance(numerics, Mapping) else ():
+            if name == PACK:
+                continue  # packs of unlike sizes are the rule
             counts.setdefault(str(name), Counter())[str(value)] += 1
     mixed = [
         f"{name} {', '.join(f'{value} ({runs(count)})' for value, count in values.items())}"

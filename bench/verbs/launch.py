@@ -15,6 +15,7 @@ class Launch:
         cluster: the cluster file that the user named, or None.
         fail_fast: stop the others when a run fails.
         allow_numerics: names of `numerics` that may differ at a resume.
+        packed: train runs that differ in their seed alone as one model, where that pays.
     """
 
     backend: str = "local"
@@ -25,6 +26,7 @@ class Launch:
     cluster: str | None = None
     fail_fast: bool = False
     allow_numerics: tuple[str, ...] = ()
+    packed: bool = True
 
     def check(self) -> None:
         """Refuse options that mean nothing together.

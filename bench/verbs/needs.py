@@ -11,6 +11,7 @@ from bench.store import Planned
 from bench.verbs.show import note
 from wgan.data import DataError, Dataset, Images
 from wgan.data.places import at_home
+from wgan.precision import check_precision
 
 
 def check_weights_named(sweep: Sweep) -> None:
@@ -77,6 +78,16 @@ def have_weights(sweep: Sweep, wanted: Sequence[Planned]) -> None:
             except EvaluateError as error:
                 raise SweepError(f"{sweep.weights_place}: {error}") from None
             return
+
+
+def check_precisions(wanted: Sequence[Planned], *, on_gpus: bool) -> None:
+    """Refuse runs in a number format that what they are to be trained on does not have.
+
+    Raises:
+        ConfigError: names the format and what has it.
+    """
+    for item in wanted:
+        check_precision(item.spec.config.precision, "cuda" if on_gpus else "cpu")
 
 
 def _dataset_place(sweep: Sweep, dataset: Dataset) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,9 @@ def launched(verb: Callable[..., int]) -> Callable[..., Any]:
     """The options on where and how to train, handed on as a `Launch`."""
 
     @functools.wraps(verb)
-    def call(request: Request, allow_numerics: tuple[str, ...], **given: Any) -> int:
-        return verb(request, Launch(allow_numerics=allow_numerics, **given))
+    def call(request: Request, **given: Any) -> int:
+        asked = {item.name: given.pop(item.name) for item in fields(Launch)}
+        return verb(request, Launch(**asked), **given)
 
     wrapped: Callable[..., Any] = call
     for option in reversed(_LAUNCH_OPTIONS):
@@ -115,12 +117,20 @@ _LAUNCH_OPTIONS = (
         show_default=True,
         help="CPU threads that each run owns.",
     ),
+    click.option(
+        "--no-pack",
+        "packed",
+        is_flag=True,
+        callback=lambda _, __, forbidden: not forbidden,
+        help="Train every run by itself, also where runs that differ in their seed alone would "
+        "train faster as one model.",
+    ),
     click.option("--fail-fast", is_flag=True, help="Stop the others when a run fails."),
     click.option(
         "--allow-numerics",
         multiple=True,
         metavar="NAME",
-        help="Resume although NAME (torch, threads, code, ..., or all) differs; bits may then "
-        "differ.",
+        help="Resume although NAME (torch, threads, pack, code, ..., or all) differs; bits may "
+        "then differ.",
     ),
 )

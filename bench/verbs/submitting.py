@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from bench.store import Planned, Store, StoreError
 from bench.submissions import folder_of
 from bench.verbs.launch import Launch
 from bench.verbs.look import look
+from bench.verbs.needs import check_precisions
 from bench.verbs.planning import as_json, totals
 from bench.verbs.request import Request
 from bench.verbs.show import runs, say, show_json
@@ -28,8 +29,9 @@ def submit(
 ) -> int:
     """Hand the runs to SLURM, and let go."""
     cluster, name = load_cluster(launch.cluster)
-    slurm = _slurm(store, cluster, name, launch.allow_numerics)
+    slurm = _slurm(store, cluster, name, launch)
     store.check(planned)
+    check_precisions(planned, on_gpus=cluster.gpus > 0)
     with _alone(store):
         # Another shell may have submitted some since the plan was made.
         now, queue = look(store, [item.spec for item in planned])
@@ -86,7 +88,7 @@ def _tell(
         say(f"next: {request.command('report')}")
 
 
-def _slurm(store: Store, cluster: Cluster, name: str, allow_numerics: Collection[str]) -> Slurm:
+def _slurm(store: Store, cluster: Cluster, name: str, launch: Launch) -> Slurm:
     try:
         from bench.backends.slurm import Slurm
     except ModuleNotFoundError as error:
@@ -95,7 +97,7 @@ def _slurm(store: Store, cluster: Cluster, name: str, allow_numerics: Collection
         raise ConfigError(
             ("backend",), "slurm needs submitit: pip install 'wgan-bench[slurm]'"
         ) from None
-    return Slurm(store, cluster, name, allow_numerics)
+    return Slurm(store, cluster, name, launch.allow_numerics, packed=launch.packed)
 
 
 @contextmanager

@@ -6,15 +6,19 @@ import time
 from collections.abc import Collection, Sequence
 
 from bench.backends import make_backend
+from bench.backends.packing import in_words
 from bench.execute import execute
+from bench.files import FileError, read_json
 from bench.grid import Sweep
+from bench.lease import owner_of, process_is_gone
 from bench.limits import crowded
 from bench.progress import make_display
+from bench.run_folder import RunFolder
 from bench.store import STATES, Planned, Store
 from bench.submissions import announced
 from bench.verbs.launch import Launch
-from bench.verbs.needs import have_weights, read_data
-from bench.verbs.planning import as_json, planned_for, show_remarks, totals
+from bench.verbs.needs import check_precisions, have_weights, read_data
+from bench.verbs.planning import as_json, packs_for, planned_for, show_remarks, totals
 from bench.verbs.request import Request
 from bench.verbs.show import note, runs, say, show_json, tally
 from bench.verbs.submitting import submit
@@ -43,6 +47,8 @@ def _launch(request: Request, launch: Launch, again: Collection[str] | None) -> 
     wanted = [item for item in planned if item.action in ("run", "resume")]
     # What must be had before anything is written, unless the plan is refused anyway.
     if all(item.action != "refuse" for item in planned):
+        if launch.backend != "slurm":
+            check_precisions(wanted, on_gpus=launch.gpus is not None)
         read_data(sweep, wanted)
         have_weights(sweep, wanted)
     if launch.backend == "slurm":
@@ -62,20 +68,25 @@ def _train(
         gpus=launch.gpus,
         per_gpu=launch.per_gpu,
         allow_numerics=launch.allow_numerics,
+        packed=launch.packed,
         between=display.tick,
     )
-    wanted = [item.spec.run_id for item in planned if item.action in ("run", "resume")]
-    if wanted and (remark := crowded(chosen.slots, launch.threads)):
+    packs = packs_for(planned, chosen.packing)
+    wanted = [run_id for pack in packs for run_id in pack.run_ids]
+    others = _taken_by_others(planned)
+    if wanted and (remark := crowded(chosen.slots, launch.threads, others)):
         note(f"note: {remark}")
     store.freeze(planned, sweep.question, sweep.text)
     if not request.as_json:
         say(totals(sweep, planned))
+        if packed := in_words(packs):
+            say(packed)
     began = time.monotonic()
     with announced(store.folder, wanted):
         outcome = execute(planned, chosen, display, fail_fast=launch.fail_fast)
     seconds = time.monotonic() - began
     if request.as_json:
-        content = as_json(sweep, planned)
+        content = as_json(sweep, planned, packs=packs)
         for plain in content["runs"]:
             plain["state"] = outcome.states[plain["run_id"]]
             plain["reason"] = outcome.reasons.get(plain["run_id"], "")
@@ -98,3 +109,17 @@ def _train(
     verb = "run" if once_more else "status" if theirs else "report"
     say(f"next: {request.command(verb)}")
     return outcome.exit_code
+
+
+def _taken_by_others(planned: Sequence[Planned]) -> int:
+    """The threads of this sweep's runs that other runners train on this machine now."""
+    taken: dict[object, int] = {}
+    for item in planned:
+        owner = owner_of(item.folder) if item.state == "running" else None
+        if owner is not None and process_is_gone(owner) is False:
+            try:
+                threads = int(read_json(RunFolder(item.folder).environment)["threads"])
+            except (FileNotFoundError, FileError, KeyError):
+                threads = 1  # it has just begun
+            taken[owner.get("pid")] = threads  # runs of one pack share their process
+    return sum(taken.values())

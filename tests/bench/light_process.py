@@ -31,3 +31,23 @@ def serve_slowly(pipe, terms, modules):
 
 def nothing(folders, terms):
     """A run of no work at all: what is left is what its process costs."""
+
+
+def serve_turns(pipe, terms, modules):
+    """Turn after turn until nobody is there; each run's name tells how its process takes it.
+
+    "ill" ends the process, "slow" is told to stop in its midst, "late" has ended when it is.
+    """
+    word = "loaded"
+    while True:
+        try:
+            pipe.send(word)
+            (folder,) = pipe.recv()
+        except (EOFError, OSError):
+            return
+        (folder / "seen.json").write_text(json.dumps({"pid": os.getpid()}))
+        if folder.name == "ill":
+            return
+        while folder.name == "slow" and signal.SIGTERM not in signal.sigpending():
+            time.sleep(0.01)
+        word = "served"

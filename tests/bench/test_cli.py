@@ -142,7 +142,8 @@ def test_a_changed_sweep_file_is_said_to_have_changed(trained, tmp_path):
     assert plan.stderr == "note: tiny.yaml has changed since the last run of tiny\n"
 
 
-def test_the_plan_shows_runs_exclusions_and_totals(cli):
+def test_the_plan_shows_runs_exclusions_and_totals(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("WGAN_BENCH_CACHE", str(tmp_path / "cache"))  # where nothing was measured
     plan = cli("plan", "tiny.yaml", "--plain")
     assert plan.exit_code == 0
     lines = plan.stdout.splitlines()
@@ -152,6 +153,7 @@ def test_the_plan_shows_runs_exclusions_and_totals(cli):
     assert lines[5:] == [
         "excluded: 1 run with recipe: wgan_gp, seed: 1: enough",
         "tiny: 3 runs: 3 to run",
+        "time: wgan-bench speed tiny.yaml",
         "next: wgan-bench run tiny.yaml",
     ]
     assert not Path("results").exists()

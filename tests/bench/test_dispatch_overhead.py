@@ -35,7 +35,7 @@ from pathlib import Path
 import light_process
 from rich.console import Console
 from tiny_runs import frozen, tiny
-from bench.backends import Local, forked, local
+from bench.backends import Local, forked, fresh, local
 from bench.backends.fresh import Fresh
 from bench.execute import execute
 from bench.progress import LiveDisplay, PlainDisplay
@@ -53,9 +53,11 @@ finished = display.finished
 display.finished = lambda *words: (ends.append(time.monotonic()), finished(*words))
 if kind == "nothing":
     forked.train = light_process.nothing
-if kind in ("spares", "no_spares"):
+if kind in ("turns", "spares", "no_spares"):
     local._GPU = "cpu"
     backend = Local(gpus=[f"GPU-{number}" for number in range(slots)])
+    if kind != "turns":
+        fresh._Turn.goes_on = False
     if kind == "no_spares":
         Fresh.prepare = lambda self, waiting: None
 else:
@@ -150,12 +152,16 @@ def evaluated(folder: str) -> float:
     return float(rows[0]["evaluation_seconds"])
 
 
-def test_spares_take_the_loading_out_of_the_gap_between_two_runs(tmp_path: Path) -> None:
-    gaps = {kind: gap(tmp_path / kind, kind) for kind in ("spares", "no_spares")}
+def test_turns_and_spares_take_the_loading_out_of_the_gap_between_two_runs(
+    tmp_path: Path,
+) -> None:
+    """A process that takes the next run; one of its own for each, loaded ahead, or not."""
+    gaps = {kind: gap(tmp_path / kind, kind) for kind in ("turns", "spares", "no_spares")}
     say(
-        "fresh processes, one slot, least and most of 4 gaps between two runs: "
+        "processes as for a GPU, one slot, least and most of 4 gaps between two runs: "
         + "; ".join(f"{kind}: {min(each):.2f} to {max(each):.2f} s" for kind, each in gaps.items())
     )
+    assert min(gaps["turns"]) < 0.2
     assert min(gaps["spares"]) < 0.5
     assert min(gaps["no_spares"]) > 3 * min(gaps["spares"])
 

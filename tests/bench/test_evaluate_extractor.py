@@ -181,6 +181,19 @@ def test_training_in_another_memory_layout_writes_the_same_kind_of_file(tmp_path
         assert torch.allclose(a, b, atol=2e-4)
 
 
+@pytest.mark.parametrize(("name", "side"), [("digits_cnn", 8), ("mnist_cnn", 28)])
+def test_pooling_by_comparing_gives_torch_s_bits(name, side):
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (9, 1, side, side), generator=rng, dtype=torch.uint8)
+    network = load_small_cnn(WEIGHTS / f"{name}.safetensors", (1, side, side))
+    for layout in (torch.contiguous_format, torch.channels_last):
+        network = network.to(memory_format=layout)
+        by_torch = network(images)  # gradients are on
+        with torch.no_grad():
+            by_comparing = network(images)
+        assert all(torch.equal(a, b) for a, b in zip(by_torch, by_comparing, strict=True))
+
+
 # Channel by channel.
 
 
@@ -429,3 +442,11 @@ def test_nothing_is_declared_where_torchvision_s_library_loads(tmp_path, monkeyp
     (tmp_path / "_C.so").unlink()
     (tmp_path / "_C.so").symlink_to(_ctypes.__file__)
     assert _library_loads()
+
+
+def test_what_is_found_comes_off_the_device_once(monkeypatch, extractor, digits):
+    fetched, fetch = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: fetched.append(len(self)) or fetch(self))
+    found = replace(extractor, batch_size=16)(digits.train[:100])
+    assert fetched == [100, 100]  # features and logits
+    assert len(found.features) == len(found.logits) == 100

@@ -15,8 +15,9 @@ from bench.evaluate.patches import (
     image_distance,
     laplacian_pyramid,
     normalised_patches,
+    projected_patches,
 )
-from bench.evaluate.sliced_wasserstein import random_directions, sliced_wasserstein
+from bench.evaluate.sliced_wasserstein import projections, random_directions, sliced_wasserstein
 from wgan.exact import exact_w1
 
 
@@ -232,3 +233,17 @@ def test_the_order_of_the_images_hardly_matters():
     first, second = image_distance(other, stack), image_distance(other[order], stack)
     assert second == pytest.approx(first, rel=0.1, abs=2e-3)
     assert image_distance(stack, other) == pytest.approx(first, rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [50, 80])
+def test_reals_that_are_projected_once_give_the_same_distances(count):
+    rng = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(n, 5, generator=rng, dtype=torch.float64) for n in (count, 80))
+    directions = random_directions(5, 100)
+    kept = projections(y, directions)
+    for fake in (x, 2 * x):  # nothing that is kept is changed
+        assert sliced_wasserstein(fake, kept, directions) == sliced_wasserstein(fake, y, directions)
+    fake, real = images(6, 3, 32), images(4, 3, 32, seed=1)
+    kept_patches = projected_patches(real)
+    for _ in range(2):
+        assert image_distance(fake, kept_patches) == image_distance(fake, real) > 0

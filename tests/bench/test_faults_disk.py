@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from faults import SWEEP, Commands, Disk, assert_true, assert_whole, small_disk, trained, usually
 
-from bench import lease, session, worker
+from bench import lease, member, session, worker
 from bench.files import read_rows
 from bench.run_folder import RunFolder
 from wgan import checkpoint
@@ -63,10 +63,10 @@ def always(*_: object) -> bool:
 
 # What is about to be written.
 MOMENTS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
-    "lease": (worker, "take_lease", always),
+    "lease": (member, "take_lease", always),
     "heartbeat": (lease.Lease, "beat", lambda held: "--" in held.folder.name),
     "environment": (session.Session, "_prepare", always),
-    "rows": (session.Session, "_wants_a_pause", at_step(3)),
+    "rows": (session.Session, "wants_a_pause", at_step(3)),
     "evaluation": (session.Session, "_evaluate", at_step(12)),
     "picture": (session, "picture", always),
     "checkpoint": (checkpoint, "save", lambda path, state, extra: state.step == 14),

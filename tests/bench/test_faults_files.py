@@ -47,7 +47,7 @@ def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with the first run stopped at step 15, the other done."""
     home = tmp_path_factory.mktemp("halfway")
     commands = Commands(home, home / "results")
-    honest = session.Session._wants_a_pause
+    honest = session.Session.wants_a_pause
 
     def wants(this: session.Session) -> bool:
         if this.state.step == 15 and this.spec.recipe == "wgan_gp":
@@ -55,7 +55,7 @@ def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return honest(this)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session.Session, "_wants_a_pause", wants)
+        patch.setattr(session.Session, "wants_a_pause", wants)
         assert commands.run().exit_code == 1
     assert commands.states() == ["interrupted", "done"]
     return commands.results
@@ -376,7 +376,7 @@ def read_only(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
 
 def during_the_first(patch: pytest.MonkeyPatch, act: Callable[[Path], None]) -> None:
     """Do something to the folder of the first run while it is being trained."""
-    honest, done = session.Session._wants_a_pause, []
+    honest, done = session.Session.wants_a_pause, []
 
     def wants(this: session.Session) -> bool:
         if this.state.step == 13 and not done:
@@ -384,7 +384,7 @@ def during_the_first(patch: pytest.MonkeyPatch, act: Callable[[Path], None]) -> 
             act(this.folder.path)
         return honest(this)
 
-    patch.setattr(session.Session, "_wants_a_pause", wants)
+    patch.setattr(session.Session, "wants_a_pause", wants)
 
 
 def test_a_folder_that_becomes_read_only_is_named_and_the_others_go_on(

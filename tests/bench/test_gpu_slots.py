@@ -1,4 +1,4 @@
-"""Slots on GPUs: a fresh process per run that sees one GPU, from a spare that was loaded ahead.
+"""Slots on GPUs: a fresh process that sees one GPU, from a spare that was loaded ahead.
 
 No GPU is needed: processes are begun as for one, and asked what they see. What really uses CUDA is
 marked `gpu`.
@@ -203,7 +203,7 @@ def run_all(items: Sequence[Planned], backend: Local) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_real_runs_are_trained_each_in_a_fresh_process_on_its_gpu(
+def test_real_runs_are_trained_one_after_another_in_a_process_on_each_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "_GPU", "cpu")
@@ -216,7 +216,7 @@ def test_real_runs_are_trained_each_in_a_fresh_process_on_its_gpu(
     seen = [json.loads((item.folder / "env.json").read_text()) for item in items]
     assert {one["visible_gpus"] for one in seen} == {"GPU-a", "GPU-b"}
     assert {one["threads"] for one in seen} == {1}
-    assert 6 <= len(begun) <= 7  # at most the spare of the other GPU was for nothing
+    assert 2 <= len(begun) <= 4  # a process on each GPU, and at most a spare
 
 
 @pytest.mark.slow
@@ -328,7 +328,8 @@ def test_runs_on_a_real_gpu_are_trained_there_and_spares_do_not_touch_it(tmp_pat
         while backend.busy():
             backend.states()
             for waiting in backend._processes._spares.values():
-                touched += [name for spare in waiting for name in open_gpus(spare.process.pid)]
+                unused = [spare for spare in waiting if not spare.served]
+                touched += [name for spare in unused for name in open_gpus(spare.process.pid)]
             backend.wait(0.1)
     finally:
         backend.close()

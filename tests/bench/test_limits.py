@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from test_lease import left_behind
+from tiny_runs import frozen, tiny
 
 from bench import limits
+from bench.lease import take_lease
 from bench.limits import cpu_quota, crowded, oom_kills, usable_cores
+from bench.store import Store
+from bench.verbs.training import _taken_by_others
 
 
 @pytest.fixture
@@ -76,6 +81,27 @@ def test_crowded_slots_are_told_and_others_are_not(monkeypatch: pytest.MonkeyPat
     assert crowded(4, 1) == crowded(2, 2) == ""
     assert crowded(5, 1).startswith("5 slots want 5 cores, and 4 may be used")
     assert crowded(3, 2).startswith("3 slots of 2 threads want 6 cores, and 4 may be used")
+    assert crowded(1, 5).startswith("1 slot of 5 threads wants 5 cores, and 4 may be used")
+
+
+def test_slots_are_crowded_by_the_runs_of_other_runners_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "usable_cores", lambda: 4)
+    assert crowded(2, 1, others=2) == ""
+    words = "2 slots want 2 cores, runs of other runners have 3, and 4 may be used"
+    assert crowded(2, 1, others=3).startswith(words)
+
+
+def test_the_runs_of_other_runners_are_counted_on_this_machine_alone(tmp_path: Path) -> None:
+    specs = [tiny(seed=seed) for seed in range(4)]
+    here, begun, elsewhere, _ = frozen(tmp_path, *specs)
+    (here / "env.json").write_text('{"threads": 2}')
+    with take_lease(here), take_lease(begun):
+        left_behind(elsewhere, host="elsewhere")
+        planned = Store(tmp_path, "s").plan(specs)
+        assert [item.state for item in planned] == ["running"] * 3 + ["pending"]
+        assert _taken_by_others(planned) == 3
 
 
 def test_kills_for_want_of_memory_are_counted_where_the_system_counts_them(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from tiny_runs import frozen, tiny
 
 from bench.backends import Local
 from bench.backends.processes import modules_for
+from bench.spec import EvaluateSpec
 from bench.store import Planned
+from wgan.diagnostics import PROFILES
 
 ROOT = Path(__file__).parents[2]
 LOADER = """
@@ -25,10 +28,24 @@ for name in json.loads(sys.argv[2]):
 import gc, torch
 assert gc.get_freeze_count() > 100_000
 assert torch.get_num_threads() == 1
+import os
 before = set(sys.modules)
-worker.run([Path(sys.argv[1])])
-print(json.dumps(sorted(set(sys.modules) - before)))
+if os.fork() == 0:
+    worker.run([Path(sys.argv[1])])
+    print(json.dumps(sorted(set(sys.modules) - before)), flush=True)
+    os._exit(0)
+os.wait()
 """
+EVERYTHING = EvaluateSpec(
+    samples=50,
+    ascent_steps=2,
+    gap_updates=2,
+    upper_bound=True,
+    halves=True,
+    fresh_sets=2,
+    step_cost=True,
+    profiles=tuple(PROFILES),
+)
 DIGITS = tiny(
     dataset="digits", network={"dcgan": {"width": 4}}, noise_size=8, label="digits", steps=1
 )
@@ -39,7 +56,16 @@ def planned(folder: Path, *specs: object) -> list[Planned]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", [tiny(steps=1), DIGITS], ids=["points", "images"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        tiny(steps=1),
+        DIGITS,
+        replace(tiny(steps=1, recipe="wgan_gp"), evaluate=EVERYTHING),
+        replace(DIGITS, evaluate=replace(EVERYTHING, profiles=("layer_gradients",))),
+    ],
+    ids=["points", "images", "points, all looks", "images, all looks"],
+)
 def test_a_run_finds_nearly_every_module_loaded(tmp_path: Path, spec: object) -> None:
     (path,) = frozen(tmp_path, spec)
     modules = modules_for(planned(tmp_path, spec))

@@ -102,7 +102,7 @@ def finish(path: Path, stops: set[int], patch: pytest.MonkeyPatch) -> None:
 
     A stop at a step that is to be evaluated comes within the evaluation.
     """
-    pauses, evaluate = session.Session._wants_a_pause, session.diagnose
+    pauses, evaluate = session.Session.wants_a_pause, session.diagnose
 
     def stop_at(step: int) -> None:
         if step in stops:
@@ -118,7 +118,7 @@ def finish(path: Path, stops: set[int], patch: pytest.MonkeyPatch) -> None:
         return evaluate(config, state, *rest)
 
     with patch.context() as within:
-        within.setattr(session.Session, "_wants_a_pause", wants)
+        within.setattr(session.Session, "wants_a_pause", wants)
         within.setattr(session, "diagnose", diagnose)
         for _ in range(len(stops) + 1):
             assert not (path / "state.json").exists()
@@ -244,7 +244,7 @@ def test_rows_that_are_not_cut_to_the_checkpoint_are_noticed(
 
 def finish_killed(path: Path, patch: pytest.MonkeyPatch) -> None:
     """Leave the folder as a run does that is killed at step 22 with its checkpoint at step 17."""
-    honest = session.Session._wants_a_pause
+    honest = session.Session.wants_a_pause
 
     def wants(this: session.Session) -> bool:
         if this.state.step == 17:
@@ -254,7 +254,7 @@ def finish_killed(path: Path, patch: pytest.MonkeyPatch) -> None:
         return honest(this)
 
     with patch.context() as within:
-        within.setattr(session.Session, "_wants_a_pause", wants)
+        within.setattr(session.Session, "wants_a_pause", wants)
         with pytest.raises(KeyboardInterrupt):
             worker.run([path])
 

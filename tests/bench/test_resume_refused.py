@@ -13,11 +13,12 @@ from faults import usually
 from test_worker_resume import stopped_at
 from tiny_runs import rows_of, state_of, tiny
 
-from bench import environment, worker
+from bench import environment, session, worker
 from bench.cli import main
 from bench.run_folder import RunFolder
 from bench.spec import EvaluateSpec, RunSpec
 from bench.store import Store, StoreError
+from wgan.train import Pause
 
 SPEC = tiny("wgan_gp")
 OTHER = {
@@ -173,14 +174,15 @@ def test_the_command_line_shows_the_difference_and_its_own_way_out(
     command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trained halfway with one thread per run, then asked to go on with two."""
-    honest = worker.Session.go
+    honest = session.Session.record
 
-    def go(session: worker.Session) -> None:
-        session.between = lambda: session.stop.ask("a test") if session.state.step else None
-        honest(session)
+    def record(this: session.Session, pause: Pause) -> bool:
+        if this.state.step:
+            this.stop.ask("a test")
+        return honest(this, pause)
 
     with monkeypatch.context() as halfway:
-        halfway.setattr(worker.Session, "go", go)
+        halfway.setattr(session.Session, "record", record)
         assert command("run", "--backend", "inline").exit_code == 1
 
     refused = command("run", "--backend", "inline", "--threads", "2")

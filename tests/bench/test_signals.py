@@ -319,10 +319,10 @@ def test_a_stop_just_before_an_evaluation_does_not_begin_it(
     (path,) = frozen(tmp_path, SPEC)
     honest = session.Session._evaluate
 
-    def evaluate(this: session.Session) -> str | None:
+    def evaluate(this: session.Session, **save: Any) -> str | None:
         if this.state.step == 30:
             send(signal.SIGUSR2)
-        return honest(this)
+        return honest(this, **save)
 
     monkeypatch.setattr(session.Session, "_evaluate", evaluate)
     worker.run([path])
@@ -372,7 +372,7 @@ def test_a_wish_to_save_is_granted_between_two_rows_and_the_run_goes_on(
 ) -> None:
     seldom = tiny("wgan_gp", evaluate=PROFILED, checkpoint_seconds=1000.0)
     (path,) = frozen(tmp_path, seldom)
-    honest, saved = session.Session._wants_a_pause, []
+    honest, saved = session.Session.wants_a_pause, []
 
     def wants(this: session.Session) -> bool:
         if this.state.step == 17:
@@ -381,7 +381,7 @@ def test_a_wish_to_save_is_granted_between_two_rows_and_the_run_goes_on(
             saved.extend(file.name for file in RunFolder(path).checkpoints())
         return honest(this)
 
-    monkeypatch.setattr(session.Session, "_wants_a_pause", wants)
+    monkeypatch.setattr(session.Session, "wants_a_pause", wants)
     worker.run([path])
     assert saved == ["step-00000017.ckpt"]
     assert state_of(path)["state"] == "done"
@@ -393,7 +393,7 @@ def test_checkpoints_come_by_the_clock_and_not_by_the_rows(
 ) -> None:
     """A second per step, a row per 30 steps: no more than the stated 7 seconds are ever lost."""
     clock = [0.0]
-    honest = session.Session._wants_a_pause
+    honest = session.Session.wants_a_pause
     saved: list[int] = []
 
     def wants(this: session.Session) -> bool:
@@ -406,7 +406,7 @@ def test_checkpoints_come_by_the_clock_and_not_by_the_rows(
 
     honest_save = checkpoint.save
     monkeypatch.setattr(session.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(session.Session, "_wants_a_pause", wants)
+    monkeypatch.setattr(session.Session, "wants_a_pause", wants)
     monkeypatch.setattr(checkpoint, "save", save)
     spec = tiny(steps=40, log_every=30, checkpoint_seconds=7.0)
     worker.run(frozen(tmp_path, spec))
@@ -460,7 +460,7 @@ def test_a_run_that_still_starts_hears_its_signal_and_dies_of_none(
     ):
         local.submit([item])
         local.states()
-        process = local._running[item.spec.run_id].process
+        process = local._running[-1].process
         time.sleep(wait)
         for each in (signal.SIGUSR1, number, signal.SIGUSR1, number):
             with contextlib.suppress(ProcessLookupError):

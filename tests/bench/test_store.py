@@ -13,6 +13,7 @@ import pytest
 from tiny_runs import diverging, frozen, rows_of, state_of, tiny
 
 from bench import worker
+from bench.lease import take_lease
 from bench.run_folder import RunFolder
 from bench.spec import EvaluateSpec, RunSpec
 from bench.store import Store, StoreError
@@ -172,7 +173,7 @@ def test_a_read_only_results_folder_is_a_clear_error(tmp_path: Path) -> None:
 def test_a_run_that_another_process_holds_is_left_alone(results: Path) -> None:
     spec = tiny(seed=5)
     (path,) = frozen(results, spec)
-    with worker.take_lease(path):
+    with take_lease(path):
         (planned,) = Store(results, "s").plan([spec])
         assert (planned.state, planned.action) == ("running", "keep")
         assert f"process {os.getpid()}" in planned.reason

@@ -19,7 +19,7 @@ from bench.spec import RunSpec
 from bench.store import Store
 from wgan import checkpoint
 
-SPEC = tiny("wgan_gp")
+SPEC = tiny("wgan_gp", critic_steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_a_run_asked_to_stop_at_its_last_step_is_done(tmp_path: Path, whole: Pat
 
 def test_how_often_one_looks_changes_no_weight(tmp_path: Path, whole: Path) -> None:
     """Stopped between the rows, where the loop would not have paused at all."""
-    seldom = tiny("wgan_gp", log_every=30)
+    seldom = tiny("wgan_gp", critic_steps=2, log_every=30)
     path = stopped_at(tmp_path, 1, seldom)
     worker.run([path])
     theirs = weights_of(whole, SPEC)

@@ -47,6 +47,12 @@ def tiny(recipe: str = "gan", seed: int = 0, steps: int = 60, **changes: Any) ->
     )
 
 
+def packable(recipe: str = "gan", seed: int = 0, steps: int = 60, **changes: Any) -> RunSpec:
+    """A run whose batches and weights fill whole vectors, so that it can be in a pack."""
+    whole = {"network": {"mlp": {"width": 16}}, "batch_size": 32}
+    return tiny(recipe, seed, steps, **(whole | changes))
+
+
 def diverging(seed: int = 0) -> RunSpec:
     """A run that diverges within its first steps."""
     return tiny(

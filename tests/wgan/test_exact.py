@@ -78,3 +78,16 @@ def test_inputs_may_require_grad_and_stay_as_they_were():
 def test_unequal_or_empty_samples_are_refused(left, right):
     with pytest.raises(ValueError, match="needs two samples of one shape, not"):
         exact_w1(torch.zeros(left), torch.zeros(right))
+
+
+@pytest.mark.parametrize("shape", [(40,), (40, 1), (40, 1, 1, 1)])
+@pytest.mark.parametrize("copies", [1, 5])
+def test_on_a_line_it_is_the_assignment_s_value(shape, copies):
+    from scipy.optimize import linear_sum_assignment
+
+    rng = torch.Generator().manual_seed(3)
+    x = torch.randn(shape, generator=rng).repeat(copies, *[1] * (len(shape) - 1))
+    y = (2 * torch.randn(shape, generator=rng) + 1).repeat(copies, *[1] * (len(shape) - 1))
+    costs = (x.double().reshape(-1, 1) - y.double().reshape(1, -1)).abs().numpy()
+    rows, columns = linear_sum_assignment(costs)
+    assert exact_w1(x, y) == pytest.approx(costs[rows, columns].mean(), rel=1e-12)

@@ -13,7 +13,7 @@ from torch import nn
 
 from wgan.components import ConfigError
 from wgan.config import CRITIC_NORMS, TrainConfig
-from wgan.diagnostics.cost import _Flops
+from wgan.diagnostics.cost import Flops
 from wgan.lipschitz import LipschitzMethod
 from wgan.lipschitz.gradient_penalty import gradient_norms
 from wgan.networks import DCGAN, MLP, Network, ResNet, StandardCNN
@@ -172,7 +172,7 @@ def test_a_copy_and_a_state_dict_hold_what_torch_s_layers_hold():
 def arithmetic(critic: nn.Module, shape: tuple[int, ...], inputs: list[nn.Parameter] | None) -> int:
     """What an update counts, its fakes given: two scores, a penalty, and the way back from both."""
     real, fake = torch.rand(2, *shape), torch.rand(2, *shape)
-    with _Flops() as flops:
+    with Flops() as flops:
         loss = critic(fake).mean() - critic(real).mean()
         (loss + (gradient_norms(critic, real) - 1).square().mean()).backward(inputs=inputs)
     return flops.total

@@ -6,7 +6,7 @@ nothing but the `data` stream's state, equal for every method with that seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -58,6 +58,13 @@ class Images:
         """
         return as_float(_pick(self.train, count, rng))
 
+    def batches(self, count: int, rngs: Sequence[torch.Generator]) -> Tensor:
+        """What `batch` gives for each of k streams, (k, count, C, H, W), in one look-up."""
+        chosen = torch.empty(len(rngs), count, dtype=torch.int64, device=rngs[0].device)
+        for row, rng in zip(chosen, rngs, strict=True):
+            torch.randint(len(self.train), (count,), generator=rng, out=row)
+        return as_float(pick(self.train, chosen))
+
     def held_out_batch(self, count: int, rng: torch.Generator) -> Tensor:
         """`count` held-out images, float32 in [-1, 1], drawn with replacement."""
         return as_float(_pick(self.held_out, count, rng))
@@ -84,6 +91,8 @@ class Density:
         counterpart: the other distribution of a known pair, sampled alike, or None. A frozen
             generator that gives it makes of every critic's estimate a number with a known truth.
         w1: the exact Wasserstein-1 distance between the density and its counterpart, or None.
+        together: (count, k streams) -> float32 (k, count, d), in less time than `sampler` takes for
+            each of them, and bit for bit the same; or None.
     """
 
     name: str
@@ -93,11 +102,18 @@ class Density:
     mode_std: float | None = None
     counterpart: Callable[[int, torch.Generator], Tensor] | None = None
     w1: float | None = None
+    together: Callable[[int, Sequence[torch.Generator]], Tensor] | None = None
     kind: ClassVar[str] = "density"
 
     def batch(self, count: int, rng: torch.Generator) -> Tensor:
         """`count` samples, float32, shape (count, d)."""
         return self.sampler(count, rng)
+
+    def batches(self, count: int, rngs: Sequence[torch.Generator]) -> Tensor:
+        """What `batch` gives for each of k streams, (k, count, d)."""
+        if self.together is not None:
+            return self.together(count, rngs)
+        return torch.stack([self.sampler(count, rng) for rng in rngs])
 
     def held_out_batch(self, count: int, rng: torch.Generator) -> Tensor:
         """`count` further samples."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -93,9 +95,23 @@ class SwissRoll(PlaneDensity):
 def mixture(name: str, modes: Tensor, std: float) -> Density:
     """Equally likely isotropic Gaussians around `modes`, shape (K, d)."""
 
+    @functools.cache
+    def held(device: torch.device) -> Tensor:
+        """The modes on a device, copied once: a CUDA graph takes no copy from the host."""
+        return modes.to(device)
+
     def sampler(count: int, rng: torch.Generator) -> Tensor:
         chosen = torch.randint(len(modes), (count,), generator=rng, device=rng.device)
         noise = torch.randn(count, modes.shape[1], generator=rng, device=rng.device)
-        return modes.to(rng.device)[chosen] + std * noise
+        return held(rng.device)[chosen] + std * noise
 
-    return Density(name, (modes.shape[1],), sampler, modes=modes, mode_std=std)
+    def together(count: int, rngs: Sequence[torch.Generator]) -> Tensor:
+        device = rngs[0].device
+        chosen = torch.empty(len(rngs), count, dtype=torch.int64, device=device)
+        noise = torch.empty(len(rngs), count, modes.shape[1], device=device)
+        for indices, steps, rng in zip(chosen, noise, rngs, strict=True):
+            torch.randint(len(modes), (count,), generator=rng, out=indices)
+            torch.randn(count, modes.shape[1], generator=rng, out=steps)
+        return held(device)[chosen] + std * noise
+
+    return Density(name, (modes.shape[1],), sampler, modes=modes, mode_std=std, together=together)

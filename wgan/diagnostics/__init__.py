@@ -5,13 +5,14 @@ at each call, so that each evaluation of a run, and of every run with the same s
 noise and the same reals. Networks, buffers and training streams are left as they were.
 """
 
-from wgan.diagnostics.cost import step_cost
+from wgan.diagnostics.cost import Flops, step_cost
 from wgan.diagnostics.diagnose import Looks, diagnose, lipschitz_protocol
 from wgan.diagnostics.profiles import PROFILES, Profile, make_profile
 from wgan.diagnostics.samples import fresh_sets, generate
 
 __all__ = [
     "PROFILES",
+    "Flops",
     "Looks",
     "Profile",
     "diagnose",

@@ -33,7 +33,7 @@ def step_cost(config: TrainConfig, state: TrainState, data: Data) -> dict[str, f
         since they are held anyway.
     """
     kept = _Kept()
-    with _Flops() as flops, torch.autograd.graph.saved_tensors_hooks(kept.pack, _same):
+    with Flops() as flops, torch.autograd.graph.saved_tensors_hooks(kept.pack, _same):
         critic = trained_on(config, state, data, 1, "evaluation:cost")
     return {
         "critic_step_bytes": float(kept.bytes_beside(critic)),
@@ -41,16 +41,21 @@ def step_cost(config: TrainConfig, state: TrainState, data: Data) -> dict[str, f
     }
 
 
-class _Flops(TorchDispatchMode):
+class Flops(TorchDispatchMode):
     """Counts the operations of matrix products and convolutions by torch's own formulas.
 
     torch's FlopCounterMode does the same and follows the modules as well, which fails inside
     torch.autograd.grad, where a gradient penalty is made.
+
+    Attributes:
+        total: operations so far, a multiplication and an addition as two.
+        convolutions: those of them that convolutions made, their gradients included.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
+        self.convolutions = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -60,7 +65,9 @@ class _Flops(TorchDispatchMode):
         result = func(*args, **kwargs)
         formula = flop_registry.get(func._overloadpacket)
         if formula is not None:
-            self.total += formula(*args, **kwargs, out_val=result)
+            made = formula(*args, **kwargs, out_val=result)
+            self.total += made
+            self.convolutions += made if "convolution" in str(func._overloadpacket) else 0
         elif func._overloadpacket is torch.ops.aten.mv:  # torch has no formula for it
             self.total += 2 * args[0].numel()
         return result

@@ -19,6 +19,7 @@ from wgan.diagnostics.samples import Seen, see
 from wgan.diagnostics.slopes import ASCENT_PAIRS, LIPSCHITZ_POINTS, ascend, steepest, whole_batches
 from wgan.diagnostics.weights import weight_figures
 from wgan.operator_norms import lipschitz_upper_bound
+from wgan.precision import exactly
 from wgan.random import stream
 from wgan.train import TrainState
 
@@ -40,6 +41,7 @@ class Looks:
     upper_bound: bool = False
 
 
+@exactly
 def diagnose(
     config: TrainConfig,
     state: TrainState,

@@ -10,10 +10,11 @@ from torch import nn
 from wgan.config import TrainConfig
 from wgan.data import Data
 from wgan.diagnostics.samples import Seen
-from wgan.precision import DTYPES, arithmetic, in_precision
+from wgan.optimizers import stepped_eagerly
+from wgan.precision import computing_in
 from wgan.random import stream
 from wgan.steps import critic_step
-from wgan.train import TrainState
+from wgan.train import DTYPES, TrainState
 
 
 def critic_gap(
@@ -56,16 +57,17 @@ def trained_on(
     """
     # One deep copy, so that the optimizer's copy points at the critic's copy.
     critic, optimizer = copy.deepcopy((state.critic, state.critic_optimizer))
+    stepped_eagerly(optimizer)
     generator = copy.deepcopy(state.generator)
     purposes = ["data", "noise", *(f"penalty:{method.name}" for method in config.lipschitz)]
     streams = {p: stream(config.seed, f"{purpose}:{p}", state.device) for p in purposes}
     size, dtype = config.batch_size, DTYPES[config.precision]
 
-    for update in range(updates):
-        with arithmetic(config.precision, state.device):
+    with computing_in(config.precision, state.device):
+        for update in range(updates):
             critic_step(
-                in_precision(critic, config.precision),
-                in_precision(generator, config.precision),
+                critic,
+                generator,
                 optimizer,
                 config.loss,
                 config.lipschitz,

@@ -13,8 +13,8 @@ from wgan.data import Data
 from wgan.diagnostics.samples import see
 from wgan.diagnostics.slopes import whole_batches
 from wgan.diagnostics.weights import critic_weights, weight_limit
-from wgan.precision import DTYPES
-from wgan.train import TrainState
+from wgan.precision import exactly
+from wgan.train import DTYPES, TrainState
 
 Profile = dict[str, Any]  # JSON-able: numbers, words, and lists of them
 BINS = 60
@@ -22,6 +22,7 @@ SURFACE_SIDE = 96  # points along each axis of a value surface
 _MARGIN = 0.25  # of the data's extent, shown around it
 
 
+@exactly
 def make_profile(
     name: str, config: TrainConfig, state: TrainState, data: Data, fake: Tensor, count: int = 1000
 ) -> Profile:

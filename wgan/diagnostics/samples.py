@@ -11,13 +11,14 @@ from torch import Tensor
 
 from wgan.config import TrainConfig
 from wgan.data import Data, Images, as_float, pick
-from wgan.precision import DTYPES, arithmetic
+from wgan.precision import exactly
 from wgan.random import stream
-from wgan.train import TrainState
+from wgan.train import DTYPES, TrainState
 
 _CHUNK = 500
 
 
+@exactly
 @torch.no_grad()
 def generate(
     config: TrainConfig,
@@ -29,9 +30,7 @@ def generate(
     """`count` samples of the generator, from the seed's fixed evaluation noise unless told.
 
     Batch norm uses its running statistics, so that a sample does not depend on its neighbours.
-    Where the configuration keeps a moving average of the generator, the average is sampled. The
-    networks compute in the stored format here and in all diagnostics, also where they train in TF32
-    or bfloat16.
+    Where the configuration keeps a moving average of the generator, the average is sampled.
 
     Args:
         data: what a frozen generator draws from; a trained one needs none.
@@ -51,8 +50,7 @@ def generate(
         rng,
         DTYPES[config.precision],
     )
-    with arithmetic("float32", state.device):
-        return torch.cat([generator(part) for part in noise.split(_CHUNK)]).float()
+    return torch.cat([generator(part) for part in noise.split(_CHUNK)]).float()
 
 
 def fresh_sets(
@@ -104,7 +102,7 @@ def see(config: TrainConfig, state: TrainState, data: Data, fake: Tensor, count:
     train = _reals(data, count, rng, held_out=False).to(dtype)
     held_out = _reals(data, count, rng, held_out=True).to(dtype)
     fake = fake[:count].to(dtype)
-    with torch.no_grad(), arithmetic("float32", state.device):
+    with torch.no_grad():
         train_scores, held_out_scores, fake_scores = (
             torch.cat([state.critic(part) for part in samples.split(config.batch_size)])
             for samples in (train, held_out, fake)

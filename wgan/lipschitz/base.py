@@ -5,18 +5,31 @@ Each does nothing unless overridden.
 Write one in a file of its own in this folder: subclass `LipschitzMethod`, give it a `name` equal to
 the file's, override what it needs. It is then found by sweep files, listed by the command line and
 tested by the contract tests.
+
+Many seeds of a small network train as one where the method has a packed form: `packable = True` and
+`packed_points`, `packed_penalty` or `packed_after_step` beside the hooks it overrides. Without one
+it trains alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from wgan.components import Component, setting
 from wgan.networks.base import Shape
+
+
+class StackedLayers(Protocol):
+    """What a penalty may know of k critics that train as one."""
+
+    def matrices(self) -> list[Tensor]:
+        """The raw weights of the dense layers, each (k, out, in)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,14 @@ class LipschitzMethod(Component, family="lipschitz"):
     def bound(self) -> float | None:
         """The Lipschitz constant promised, in the Euclidean norm, or None."""
         return None
+
+    @property
+    def reads_device(self) -> bool:
+        """Whether it waits for numbers of the device to decide how to go on.
+
+        Its iterations are then not captured as CUDA graphs.
+        """
+        return False
 
     @property
     def weight_limit(self) -> float | None:
@@ -83,3 +104,32 @@ class LipschitzMethod(Component, family="lipschitz"):
 
     def after_step(self, critic: nn.Module) -> None:
         """Projection and state, after the optimizer's step."""
+
+    def unpackable(self) -> str | None:
+        """Why critics under these settings cannot train as one, in words, or None."""
+        return None if self.packable else f"the method {self.name} has no packed form"
+
+    def packed_points(
+        self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]
+    ) -> Tensor | None:
+        """Where `packed_penalty` looks at the gradients of k critics, (k, M, ...), or None.
+
+        Args:
+            real, fake: (k, N, ...), neither requiring grad.
+            rngs: each training's own stream, to be drawn from as `penalty` does.
+        """
+        return None
+
+    def packed_penalty(self, critic: StackedLayers, norms: Tensor | None) -> Tensor | None:
+        """The penalties of k critics that train as one, (k,), or None.
+
+        Args:
+            critic: k critics, for a penalty that depends on their weights.
+            norms: ||grad f||_2 at the points that were asked for, (k, M), differentiable in the
+                parameters; None where none were.
+        """
+        return None
+
+    def packed_after_step(self, critic: nn.Module) -> None:
+        """What `after_step` does, on stacked parameters, shape (k, ...)."""
+        self.after_step(critic)

@@ -1,5 +1,6 @@
 """DRAGAN: the critic's gradient norm is pulled to a target around the real samples."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.components import setting
-from wgan.lipschitz.base import LipschitzMethod
+from wgan.lipschitz.base import LipschitzMethod, StackedLayers
 from wgan.lipschitz.gradient_penalty import excess_cost, gradient_norms, uniform_per_sample
 
 
@@ -30,6 +31,7 @@ class Dragan(LipschitzMethod):
 
     name: ClassVar[str] = "dragan"
     reference: ClassVar[str] = "Kodali et al. 2017, arXiv:1705.07215, and the authors' code"
+    packable: ClassVar[bool] = True
 
     weight: float = setting(10.0, "lambda: the penalty's weight in the critic's loss", low=0)
     target: float = setting(1.0, "k: the gradient norm that costs nothing", low=0)
@@ -52,6 +54,16 @@ class Dragan(LipschitzMethod):
     ) -> Tensor:
         """The penalty of this batch, a scalar; its graph reaches the critic's parameters."""
         norms = gradient_norms(critic, self._around(real, rng))
+        return self.weight * excess_cost(norms, self.target, self.sides)
+
+    def packed_points(self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
+        """x^ of k batches; each has a standard deviation of its own."""
+        batches = zip(real, rngs, strict=True)
+        return torch.stack([self._around(batch, rng) for batch, rng in batches])
+
+    def packed_penalty(self, critic: StackedLayers, norms: Tensor | None) -> Tensor:
+        """The penalties of k batches, (k,)."""
+        assert norms is not None
         return self.weight * excess_cost(norms, self.target, self.sides)
 
     def _around(self, real: Tensor, rng: torch.Generator) -> Tensor:

@@ -3,7 +3,7 @@
 The tools here serve every method that looks at the critic's gradient.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.components import setting
-from wgan.lipschitz.base import LipschitzMethod
+from wgan.lipschitz.base import LipschitzMethod, StackedLayers
 from wgan.piecewise import differentiated_twice
 
 
@@ -53,13 +53,26 @@ class GradientPenalty(LipschitzMethod):
         self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator
     ) -> Tensor:
         """The penalty of this batch, a scalar; its graph reaches the critic's parameters."""
-        norms = [gradient_norms(critic, points) for points in self._points(real, fake, rng)]
+        points = self._points(real, fake, lambda: uniform_per_sample(real, rng))
+        norms = [gradient_norms(critic, batch) for batch in points]
         return self.weight * excess_cost(torch.cat(norms), self.target, self.sides)
 
-    def _points(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+    def packed_points(self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
+        """x^ of k batches."""
+        points = list(self._points(real, fake, lambda: stacked_uniform_per_sample(real, rngs)))
+        return points[0] if len(points) == 1 else torch.cat(points, dim=1)
+
+    def packed_penalty(self, critic: StackedLayers, norms: Tensor | None) -> Tensor:
+        """The penalties of k batches, (k,)."""
+        assert norms is not None
+        return self.weight * excess_cost(norms, self.target, self.sides)
+
+    def _points(
+        self, real: Tensor, fake: Tensor, draw_mix: Callable[[], Tensor]
+    ) -> Iterator[Tensor]:
         """The points to take the gradient at, in batches of one kind, as the critic is trained."""
         if self.at == "interpolates":
-            mix = uniform_per_sample(real, rng)
+            mix = draw_mix()
             yield mix * real + (1 - mix) * fake
         if self.at in ("real", "both"):
             yield real
@@ -84,11 +97,11 @@ def gradient_norms(critic: nn.Module, points: Tensor) -> Tensor:
 
 
 def excess_cost(norms: Tensor, target: float, sides: str) -> Tensor:
-    """mean((norm - target)^2), a scalar; with `sides` "one" only over norms above the target."""
+    """mean((norm - target)^2) over the last dimension; `sides` "one": of norms above it alone."""
     excess = norms - target
     if sides == "one":
         excess = excess.clamp(min=0)
-    return excess.square().mean()
+    return excess.square().mean(-1)
 
 
 def uniform_per_sample(batch: Tensor, rng: torch.Generator) -> Tensor:
@@ -98,3 +111,11 @@ def uniform_per_sample(batch: Tensor, rng: torch.Generator) -> Tensor:
     """
     drawn = torch.rand(len(batch), generator=rng, device=batch.device, dtype=batch.dtype)
     return drawn.view(-1, *[1] * (batch.dim() - 1))
+
+
+def stacked_uniform_per_sample(batch: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
+    """`uniform_per_sample` of k batches (k, N, ...), each from its own stream, (k, N, 1, ...)."""
+    drawn = batch.new_empty(batch.shape[:2])
+    for row, rng in zip(drawn, rngs, strict=True):
+        torch.rand(batch.shape[1], generator=rng, out=row)
+    return drawn.view(*drawn.shape, *[1] * (batch.dim() - 2))

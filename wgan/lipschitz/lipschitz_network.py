@@ -72,6 +72,11 @@ class LipschitzNetwork(LipschitzMethod):
                 "(allowed: none)",
             )
 
+    @property
+    def reads_device(self) -> bool:
+        """Whether Bjorck's iteration has converged is asked on the way."""
+        return True
+
     def wrap(self, critic: nn.Module, shape: Shape) -> nn.Module:
         """Reparametrise each dense and convolutional layer and replace the activations.
 

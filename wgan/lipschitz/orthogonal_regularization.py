@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from wgan.components import setting
-from wgan.lipschitz.base import LipschitzMethod
+from wgan.lipschitz.base import LipschitzMethod, StackedLayers
+from wgan.precision import unreduced
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class OrthogonalRegularization(LipschitzMethod):
         "Brock et al. 2016, arXiv:1609.07093, section 3.4; "
         "Brock et al. 2018, arXiv:1809.11096, equation 3"
     )
+    packable: ClassVar[bool] = True
 
     weight: float = setting(1e-4, "beta: the penalty's weight in the critic's loss", low=0)
     form: str = setting(
@@ -55,16 +57,22 @@ class OrthogonalRegularization(LipschitzMethod):
         self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator
     ) -> Tensor:
         """The penalty, a scalar; it depends on the weights alone."""
-        costs = [
-            self._cost(layer.weight.flatten(1))
-            for layer in critic.modules()
-            if isinstance(layer, nn.Linear | nn.Conv2d)
-        ]
+        with unreduced():
+            costs = [
+                self._cost(layer.weight.flatten(1))
+                for layer in critic.modules()
+                if isinstance(layer, nn.Linear | nn.Conv2d)
+            ]
         return self.weight * torch.stack(costs).sum()
 
+    def packed_penalty(self, critic: StackedLayers, norms: Tensor | None) -> Tensor:
+        """The penalties of k critics, (k,)."""
+        return self.weight * torch.stack([self._cost(held) for held in critic.matrices()]).sum(0)
+
     def _cost(self, matrix: Tensor) -> Tensor:
-        rows, columns = matrix.shape
-        gram = matrix @ matrix.t() if rows <= columns else matrix.t() @ matrix
-        identity = torch.eye(len(gram), device=gram.device, dtype=gram.dtype)
+        """The cost of one matrix, or of each of k, (k, out, in)."""
+        rows, columns = matrix.shape[-2:]
+        gram = matrix @ matrix.mT if rows <= columns else matrix.mT @ matrix
+        identity = torch.eye(gram.shape[-1], device=gram.device, dtype=gram.dtype)
         wrong = gram - identity if self.form == "frobenius" else gram * (1 - identity)
-        return wrong.square().sum()
+        return wrong.square().sum((-2, -1))

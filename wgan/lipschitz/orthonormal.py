@@ -35,6 +35,11 @@ class Orthonormal(LipschitzMethod):
         25, "Bjorck iterations in each forward, at most", unit="iterations", low=1, high=100
     )
 
+    @property
+    def reads_device(self) -> bool:
+        """Whether Bjorck's iteration has converged is asked on the way."""
+        return True
+
     def wrap(self, critic: nn.Module, shape: Shape) -> nn.Module:
         """Orthonormalise each dense and convolutional layer."""
         for layer in linear_layers(critic).values():

@@ -1,5 +1,6 @@
 """R1: a zero-centred gradient penalty on real samples."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wgan.components import setting
-from wgan.lipschitz.base import LipschitzMethod
+from wgan.lipschitz.base import LipschitzMethod, StackedLayers
 from wgan.lipschitz.gradient_penalty import gradient_norms
 
 
@@ -23,6 +24,7 @@ class R1(LipschitzMethod):
 
     name: ClassVar[str] = "r1"
     reference: ClassVar[str] = "Mescheder et al. 2018, arXiv:1801.04406, equation 9"
+    packable: ClassVar[bool] = True
 
     weight: float = setting(10.0, "gamma: twice the penalty's weight in the critic's loss", low=0)
 
@@ -31,3 +33,12 @@ class R1(LipschitzMethod):
     ) -> Tensor:
         """The penalty of this batch, a scalar; its graph reaches the critic's parameters."""
         return self.weight / 2 * gradient_norms(critic, real).square().mean()
+
+    def packed_points(self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
+        """The reals of k batches."""
+        return real
+
+    def packed_penalty(self, critic: StackedLayers, norms: Tensor | None) -> Tensor:
+        """The penalties of k batches, (k,)."""
+        assert norms is not None
+        return self.weight / 2 * norms.square().mean(-1)

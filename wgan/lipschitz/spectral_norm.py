@@ -5,12 +5,13 @@ a critic changes its training. Here a forward reads the vectors; `after_step` mo
 critic step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from wgan.components import setting
 from wgan.layers import (
@@ -60,6 +61,7 @@ class SpectralNorm(LipschitzMethod):
 
     name: ClassVar[str] = "spectral_norm"
     reference: ClassVar[str] = "Miyato et al. 2018, arXiv:1802.05957, equation 8 and Algorithm 1"
+    packable: ClassVar[bool] = True
     normalises_layers: ClassVar[bool] = True
 
     power_iterations: int = setting(
@@ -80,6 +82,17 @@ class SpectralNorm(LipschitzMethod):
     def bound(self) -> float | None:
         """1 for operators, None for kernels."""
         return 1.0 if self.of == "operator" else None
+
+    def unpackable(self) -> str | None:
+        """An operator's norm takes as many rounds as it takes, which is read off each layer."""
+        if self.of == "operator":
+            return "spectral_norm of operators iterates each layer until it has converged"
+        return super().unpackable()
+
+    @property
+    def reads_device(self) -> bool:
+        """Whether the norm has converged is asked of operators, not of kernels."""
+        return self.of == "operator"
 
     def wrap(self, critic: nn.Module, shape: Shape) -> nn.Module:
         """Normalise each dense and convolutional layer; the parameters stay the same objects."""
@@ -108,6 +121,14 @@ class SpectralNorm(LipschitzMethod):
         if kernels:
             iterate_together(kernels, self.power_iterations)
 
+    def packed_after_step(self, critic: nn.Module) -> None:
+        """The same for k critics at once."""
+        for layer in critic.modules():
+            division: Any = getattr(layer, "reparametrisation", None)
+            weight: Any = getattr(layer, "weight", None)
+            if isinstance(division, StackedDividedByKernel):
+                division.iterate(weight, self.power_iterations)
+
 
 class DividedByKernel(nn.Module):
     """W / (u' W v), W reshaped; only `iterate` changes the buffers u (`left`) and v (`right`)."""
@@ -129,6 +150,32 @@ class DividedByKernel(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         """Differentiable in W with u and v held fixed: the gradient of equation 9."""
         sigma = torch.dot(self.left, torch.mv(weight.flatten(1), self.right))
+        normalised: Tensor = weight / sigma
+        return normalised
+
+    def stacked(self, held: Mapping[str, Tensor]) -> nn.Module:
+        """The division of k dense layers' weights."""
+        return StackedDividedByKernel(held["left"], held["right"])
+
+
+class StackedDividedByKernel(nn.Module):
+    """`DividedByKernel` of k dense layers; `left` (k, out), `right` (k, in)."""
+
+    def __init__(self, left: Tensor, right: Tensor) -> None:
+        super().__init__()
+        self.left, self.right = left, right
+
+    @torch.no_grad()
+    def iterate(self, weight: Tensor, times: int) -> None:
+        """Algorithm 1, steps 1 and 2, of weights (k, out, in)."""
+        left, right = self.left.unsqueeze(2), self.right.unsqueeze(2)
+        for _ in range(times):
+            right.copy_(F.normalize(torch.bmm(weight.transpose(1, 2), left), dim=1))
+            left.copy_(F.normalize(torch.bmm(weight, right), dim=1))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Shape (k, out, in), kept."""
+        sigma = torch.bmm(self.left.unsqueeze(1), torch.bmm(weight, self.right.unsqueeze(2)))
         normalised: Tensor = weight / sigma
         return normalised
 

@@ -1,5 +1,6 @@
 """Weight normalisation: each unit's weight vector has a length of its own, or length 1."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ class WeightNormalization(LipschitzMethod):
 
     name: ClassVar[str] = "weight_normalization"
     reference: ClassVar[str] = "Salimans and Kingma 2016, arXiv:1602.07868"
+    packable: ClassVar[bool] = True
     normalises_layers: ClassVar[bool] = True
 
     form: str = setting("learned", "the length of each unit's weights", choices=("learned", "unit"))
@@ -49,9 +51,31 @@ class UnitLength(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """A row of zeros stays zero."""
-        lengths = _lengths(weight).clamp(min=torch.finfo(weight.dtype).tiny)
-        factors = 1 / lengths if self.gain is None else self.gain / lengths
+        factors = _factors(_lengths(weight), self.gain)
         return weight * factors.view(-1, *[1] * (weight.dim() - 1))
+
+    def stacked(self, held: Mapping[str, Tensor]) -> nn.Module:
+        """The lengths of k dense layers' rows."""
+        return StackedUnitLength(held.get("gain"))
+
+
+class StackedUnitLength(nn.Module):
+    """`UnitLength` of k dense layers; `gain` (k, out) or None."""
+
+    def __init__(self, gain: Tensor | None) -> None:
+        super().__init__()
+        self.gain = gain
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Shape (k, out, in), kept."""
+        lengths: Tensor = torch.linalg.vector_norm(weight, dim=2)
+        return weight * _factors(lengths, self.gain).unsqueeze(2)
+
+
+def _factors(lengths: Tensor, gain: Tensor | None) -> Tensor:
+    """What rows of these lengths are multiplied by."""
+    lengths = lengths.clamp(min=torch.finfo(lengths.dtype).tiny)
+    return 1 / lengths if gain is None else gain / lengths
 
 
 def _lengths(weight: Tensor) -> Tensor:

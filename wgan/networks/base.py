@@ -126,8 +126,9 @@ class Flat(nn.Module):
     """(N, 1, ...) or (N, 1) to score vectors (N,)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """All dimensions but the first must hold one element."""
-        return x.flatten(1).squeeze(1)
+        """All dimensions but the first must hold one element; bf16 scores become float32."""
+        scores = x.flatten(1).squeeze(1)
+        return scores.float() if scores.dtype == torch.bfloat16 else scores
 
 
 def normalisation(norm: str, channels: int, size: int) -> nn.Module | None:

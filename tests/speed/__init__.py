@@ -1,0 +1,1 @@
+"""The figures of reports/speed: what is measured, against what, and the table of it."""

@@ -1,0 +1,101 @@
+"""Which trainings can be packed, and which it pays to pack."""
+
+from __future__ import annotations
+
+import torch
+
+from wgan.config import TrainConfig
+from wgan.packed.blocks import ALIGNED
+from wgan.packed.networks import STACKED, leaves
+from wgan.precision import DTYPES
+
+
+def unpackable(config: TrainConfig) -> str | None:
+    """Why runs of this configuration cannot train as one stacked model, in words, or None."""
+    if config.precision not in _PRECISIONS:
+        return f"the precision {config.precision} has no packed form"
+    for method in config.lipschitz:
+        reason = method.unpackable()
+        if reason is not None:
+            return reason
+    if config.precision == "bf16":
+        return "stacked layers have not been tried in bf16"
+    with torch.device("meta"):
+        shape = config.dataset.shape
+        networks = {
+            "critic": config.network.critic(shape, config.critic_norm),
+            "generator": config.generator.build(config.network, shape, config.noise_size),
+        }
+    # Matrix products give other bits at another alignment; torch's loops over single numbers go by
+    # two vectors of 64 bytes at once, and what is left at the end is computed by other code.
+    step = ALIGNED // DTYPES[config.precision].itemsize
+    if config.batch_size % (2 * step):
+        return (
+            f"batches of {config.batch_size} do not fill whole vectors, so that the bits of a "
+            f"training would depend on its place in the pack: {2 * step} and its multiples do"
+        )
+    for part, network in networks.items():
+        for name, weight in network.named_parameters():
+            if weight.dim() > 1 and weight.numel() % step:
+                return (
+                    f"the {part}'s {name} of {weight.numel()} numbers does not fill whole vectors, "
+                    f"so that the bits of a training would depend on its place in the pack: widths "
+                    f"of {step} and its multiples do"
+                )
+        for _, layer in leaves(network):
+            if type(layer) not in STACKED:
+                return f"the {part} has a layer that cannot be stacked: {type(layer).__name__}"
+    return None
+
+
+def pays(config: TrainConfig, device: str) -> int:
+    """The largest pack size that was measured to pay for it on this kind of device; 1: none does.
+
+    On the CPU it is 16 up to a product of width and batch size. CPU time of a generator update with
+    5 critic updates, WGAN-GP, depth 3, one thread of an AMD EPYC (32 MiB of L3, shared with other
+    work), eager alone over the pack's share, at pack sizes
+
+        data, width, batch       1     2     4     8     16    32
+        ring8,  16,  32        1.36  2.76  4.90  7.61 12.86 15.74
+        ring8,  16,  64        1.19  2.36  4.00  6.50  9.83 10.65
+        ring8,  16, 256        1.31  2.20  3.40  4.48  4.80  4.60
+        ring8,  64,  32        1.27  1.93  3.39  4.70  5.71  4.89
+        ring8,  64,  64        1.30  2.20  2.60  3.68  4.39  4.35
+        ring8, 128,  32        1.21  1.98  2.48  3.03  3.04  3.38
+        ring8, 128,  64        1.10  1.59  1.91  2.27  2.27  2.32
+        ring8, 128, 256        1.06  1.33  1.48  1.53  1.43  1.36
+        ring8, 256,  64        1.18  1.39  1.47  1.59  1.66  1.67
+        ring8, 256, 256        1.09  1.11  1.21  1.19  1.05  1.12
+        ring8, 512,  32        1.16  1.21  1.23  1.26  1.35
+        ring8, 512,  64        1.13  1.23  1.26  1.29  1.29
+        ring8, 512, 256        1.06  1.06  1.07  0.95  0.93
+        digits, 64,  64        1.26  1.91  2.84  3.71  4.51  4.69
+        digits, 512, 64        1.17  1.18  1.27  1.31  1.31
+        28 x 28, 64, 64                    1.79        2.06
+        28 x 28, 512, 64                   1.33        1.39
+
+    32 gains little over 16. With 16 of width 64, batch 64: weight_clipping 4.37, spectral_norm
+    4.90, orthogonal_regularization 3.91, layer norm 4.07, batch norm 2.51, float64 2.87. At width
+    512 the methods that compute with the weights themselves do not pay (0.86, 0.97), so that
+    theirs, and that of normalised critics, is a smaller product. Convolutions do not pay in groups
+    (0.7 to 0.9, DESIGN section 6) and cannot be stacked here.
+
+    On a GPU it is 16 for whatever can be packed: `tests/speed/gpu_packed.py` measures it.
+    """
+    if unpackable(config) is not None:
+        return 1
+    if not device.startswith("cpu"):
+        return _SIZE
+    plain = config.critic_norm == "none" and all(
+        method.name in _GRADIENTS_ALONE for method in config.lipschitz
+    )
+    work = getattr(config.network, "width", 0) * config.batch_size
+    work *= 2 if config.precision == "float64" else 1
+    return _SIZE if work <= (_MOST_WORK if plain else _MOST_WORK_OF_OTHERS) else 1
+
+
+_PRECISIONS = ("float32", "float64")
+_SIZE = 16
+_MOST_WORK, _MOST_WORK_OF_OTHERS = 2**15, 2**13  # width times batch size
+# Methods that ask for nothing but gradients, or act on single weights.
+_GRADIENTS_ALONE = ("none", "weight_clipping", "gradient_penalty", "dragan", "r1", "r2")
