@@ -12,8 +12,6 @@ from wgan.precision import DTYPES
 
 def unpackable(config: TrainConfig) -> str | None:
     """Why runs of this configuration cannot train as one stacked model, in words, or None."""
-    if config.precision not in _PRECISIONS:
-        return f"the precision {config.precision} has no packed form"
     for method in config.lipschitz:
         reason = method.unpackable()
         if reason is not None:
@@ -94,7 +92,6 @@ def pays(config: TrainConfig, device: str) -> int:
     return _SIZE if work <= (_MOST_WORK if plain else _MOST_WORK_OF_OTHERS) else 1
 
 
-_PRECISIONS = ("float32", "float64")
 _SIZE = 16
 _MOST_WORK, _MOST_WORK_OF_OTHERS = 2**15, 2**13  # width times batch size
 # Methods that ask for nothing but gradients, or act on single weights.
