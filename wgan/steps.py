@@ -13,6 +13,11 @@ from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
 from wgan.precision import reduced
 
+# Numbers in a batch up to which one pass of two batches is quicker than two: 3 to 11 % of the step
+# for 64 points or digits, where operations cost more than their arithmetic. On 64 images of
+# 3 x 32 x 32 it is 1 to 4 % slower on a CPU, whose cache the larger maps leave.
+_SMALL = 2**13
+
 
 class CriticStep(NamedTuple):
     """What one critic update saw, detached and still on the device.
@@ -48,8 +53,8 @@ def critic_step(
         real: (N, ...), noise: (N, noise_size).
         streams: holds `penalty:<name>` for each method.
         count: critic updates made before this one; decides whether a lazy penalty is due.
-        together: whether reals and fakes pass through the critic as one batch, which is quicker and
-            the same where no score depends on its batch. With batch norm one does.
+        together: whether reals and fakes may pass through the critic as one batch, which is the
+            same where no score depends on its batch (with batch norm one does). Small ones do.
     """
     # Generate samples; the generator's graph is not needed here.
     with torch.no_grad(), reduced():
@@ -57,7 +62,7 @@ def critic_step(
 
     with weights_computed_once(), reduced():
         # Score real and generated samples.
-        if together:
+        if together and real.numel() <= _SMALL:
             real_scores, fake_scores = critic(torch.cat([real, fake])).split(len(real))
         else:
             real_scores, fake_scores = critic(real), critic(fake)

@@ -12,7 +12,7 @@ from small import DIGITS, follow, largest_gap, normal, rng, small
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from wgan.layers import effective_weight, linear_layers
+from wgan.layers import effective_weight, linear_layers, weights_computed_once
 from wgan.lipschitz import SpectralNorm
 from wgan.lipschitz.spectral_norm import DividedByKernel
 from wgan.operator_norms import layer_norms
@@ -289,3 +289,10 @@ def test_only_the_operators_norm_earns_a_bound_and_the_old_form_keeps_its_ids():
         for fields in ({}, {"of": "kernel"}, {"of": "operator"})
     }
     assert len(ids) == 2
+
+
+def test_a_norm_is_computed_once_in_a_critic_step():
+    (layer,) = linear_layers(wrapped(nn.Linear(5, 4))).values()
+    with weights_computed_once():
+        assert layer.effective_weight() is layer.effective_weight()
+    assert layer.effective_weight() is not layer.effective_weight()

@@ -87,7 +87,7 @@ def test_the_arithmetic_is_what_torch_s_own_counter_finds_where_it_can(recipe):
     products = 0
     if recipe == "sngan":
         # torch's has no formula for a matrix times a vector: two of each weight in the power
-        # iteration, and one for its norm, which both forward passes share.
+        # iteration, and one for its norm, in the one pass of reals and fakes.
         shapes = [
             layer.weight.flatten(1).shape
             for layer in state.critic.modules()

@@ -103,3 +103,16 @@ def test_training_together_is_repeatable():
     for twin in twins:
         follow(config, twin)
     assert same(*(twin.critic.state_dict() for twin in twins))
+
+
+def test_large_batches_pass_alone_whose_maps_leave_the_cache():
+    config = small(network={"mlp": {"width": 4}}, critic_steps=1, batch_size=129)
+    state, sizes = new_state(config, DIGITS), []
+    state.critic.register_forward_pre_hook(lambda part, given: sizes.append(len(given[0])))
+    Eager(config, DIGITS, state).compute()
+    assert sizes == [129, 129, 129]
+    small_enough = small(network={"mlp": {"width": 4}}, critic_steps=1, batch_size=128)
+    sizes.clear()
+    state.critic_updates = 0
+    Eager(small_enough, DIGITS, state).compute()
+    assert sizes == [256, 128]
