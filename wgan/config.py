@@ -237,6 +237,11 @@ class TrainConfig:
             return None
         return min(promised) * self.network.critic_bound(self.dataset.shape)
 
+    @property
+    def scores_are_independent(self) -> bool:
+        """Whether no score of the critic depends on the other samples of its batch."""
+        return self.critic_norm != "batch"
+
     def critic_steps_before(self, step: int) -> int:
         """Critic updates before the generator update that follows `step` others."""
         warm = step < self.warm_up_steps or (

@@ -89,6 +89,7 @@ class Eager:
                 self._draw_noise(),
                 state.streams,
                 state.critic_updates + update,
+                together=config.scores_are_independent,
             )
             steps.append(step)
         seen = Seen(steps, gradient_norm(state.critic_optimizer))

@@ -242,10 +242,10 @@ def test_equal_seeds_give_every_recipe_equal_data_and_noise(monkeypatch):
     seen: dict[str, list[torch.Tensor]] = {}
     critic_step, generator_step = wgan.iteration.critic_step, wgan.iteration.generator_step
 
-    def spied_critic_step(*arguments):
+    def spied_critic_step(*arguments, **named):
         seen["real"].append(arguments[5])
         seen["noise"].append(arguments[6])
-        return critic_step(*arguments)
+        return critic_step(*arguments, **named)
 
     def spied_generator_step(*arguments):
         seen["noise"].append(arguments[4])

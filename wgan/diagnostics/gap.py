@@ -75,5 +75,6 @@ def trained_on(
                 config.generator.draw(data, config.noise_size, size, streams["noise"], dtype),
                 streams,
                 state.critic_updates + update,
+                together=config.scores_are_independent,
             )
     return critic
