@@ -121,5 +121,6 @@ def _taken_by_others(planned: Sequence[Planned]) -> int:
                 threads = int(read_json(RunFolder(item.folder).environment)["threads"])
             except (FileNotFoundError, FileError, KeyError):
                 threads = 1  # it has just begun
-            taken[owner.get("pid")] = threads  # runs of one pack share their process
+            # Runs of one pack share their process.
+            taken[owner.get("pid")] = max(threads, taken.get(owner.get("pid"), 0))
     return sum(taken.values())

@@ -289,7 +289,8 @@ def test_a_killed_runner_of_packs_leaves_no_orphan_and_the_next_one_finishes(
     program = [sys.executable, "-c", "from bench.cli import main; main()", "run", "s.yaml"]
     variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     runner = subprocess.Popen(program, cwd=tmp_path, env=variables, stderr=subprocess.PIPE)
-    wait_for(lambda: len(list(tmp_path.glob("results/s/*/train.jsonl"))) == 4, 60)
+    rows = "results/s/*/train.jsonl"
+    wait_for(lambda: sum(path.stat().st_size > 0 for path in tmp_path.glob(rows)) == 4, 60)
     runner.kill()
     runner.communicate()
     wait_for(lambda: not list(tmp_path.glob("results/s/*/lease")), 30)

@@ -101,6 +101,7 @@ CHANGES: dict[str, RunSpec] = {
     "evaluate.halves": with_evaluate(halves=True),
     "evaluate.fresh_sets": with_evaluate(fresh_sets=2),
     "evaluate.step_cost": with_evaluate(step_cost=True),
+    "evaluate.inception_precision": with_evaluate(inception_precision="bf16"),
     "evaluate.profiles": with_evaluate(profiles=("value_surface",)),
 }
 FREE = {"evaluate.inception_weights", "label", "recipe", "sweep", "checkpoint_seconds"}
