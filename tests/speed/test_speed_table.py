@@ -71,6 +71,7 @@ def test_a_row_on_the_wrong_side_of_its_bound_is_missed_and_said(row, monkeypatc
     kept = kept_of(**{row.name: missed})
     assert table.unreached(kept) == [row]
     assert "**missed**" in line_of(kept, row.name)
+    monkeypatch.delitem(table.REASONS, row.name, raising=False)
     assert "No reason is known yet." in table.readme(kept)
     monkeypatch.setitem(table.REASONS, row.name, "Because of the weather.")
     assert table.readme(kept).count("Because of the weather.") == 1
