@@ -34,6 +34,18 @@ class Seen(NamedTuple):
     generator_gradient: Tensor | None = None
 
 
+def due_methods(config: TrainConfig, step: int, updates: int) -> tuple[tuple[str, ...], ...]:
+    """For each critic update of the iteration after `step` others the names of the methods due.
+
+    Args:
+        updates: critic updates made before it.
+    """
+    return tuple(
+        tuple(method.name for method in config.lipschitz if count % method.every == 0)
+        for count in range(updates, updates + config.critic_steps_before(step))
+    )
+
+
 class Eager:
     """The iteration as the algorithms state it, one operation after another.
 
@@ -61,12 +73,7 @@ class Eager:
 
     def pattern(self) -> tuple[tuple[str, ...], ...]:
         """For each critic update of the coming iteration the names of the methods that are due."""
-        config, made = self.config, self.state.critic_updates
-        updates = range(made, made + config.critic_steps_before(self.state.step))
-        return tuple(
-            tuple(method.name for method in config.lipschitz if count % method.every == 0)
-            for count in updates
-        )
+        return due_methods(self.config, self.state.step, self.state.critic_updates)
 
     def compute(self) -> Seen:
         """Train the critic, then the generator, then the generator's average."""

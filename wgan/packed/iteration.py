@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wgan.config import TrainConfig
 from wgan.data import Data
-from wgan.iteration import Seen
+from wgan.iteration import Seen, due_methods
 from wgan.packed.state import PackedState
 from wgan.packed.steps import critic_step, generator_step
 from wgan.precision import DTYPES, computing_in
@@ -46,12 +46,7 @@ class Packed:
 
     def pattern(self) -> tuple[tuple[str, ...], ...]:
         """For each critic update of the coming iteration the names of the methods that are due."""
-        config, made = self.config, self.state.critic_updates
-        updates = range(made, made + config.critic_steps_before(self.state.step))
-        return tuple(
-            tuple(method.name for method in config.lipschitz if count % method.every == 0)
-            for count in updates
-        )
+        return due_methods(self.config, self.state.step, self.state.critic_updates)
 
     def compute(self) -> Seen:
         """Train the critics, then the generators, then the generators' averages."""
