@@ -8,6 +8,7 @@ import torch
 
 from wgan.config import TrainConfig
 from wgan.data import Data, Images
+from wgan.iteration import Eager
 from wgan.recipes import recipe_settings
 from wgan.train import new_state, train
 
@@ -37,10 +38,16 @@ def random_images(count: int = 4096, size: int = 32, channels: int = 3) -> Image
 
 
 class Ours:
-    """`train` as the harness runs it, with a row at every 50 steps, in pieces."""
+    """`train` as the harness runs it, with a row at every 50 steps, in pieces.
 
-    def __init__(self, config: TrainConfig, data: Data) -> None:
-        self.state = new_state(config, data)
+    Args:
+        eager: whether a GPU's iterations stay uncaptured.
+    """
+
+    def __init__(
+        self, config: TrainConfig, data: Data, device: str = "cpu", *, eager: bool = False
+    ) -> None:
+        self.state = new_state(config, data, device)
         self._until = 0
         self._pauses = train(
             config,
@@ -49,6 +56,7 @@ class Ours:
             lambda: self.state.step >= self._until,
             log_every=50,
             evaluate_every=10**9,
+            iterate=Eager(config, data, self.state) if eager else None,
         )
 
     def run(self, steps: int) -> None:
