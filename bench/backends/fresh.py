@@ -22,10 +22,8 @@ from bench.backends.gpus import VISIBLE
 from bench.backends.processes import AtWork, NotStarted, Terms, beginnings, modules_for, train
 from bench.stopping import CutShort, StopRequest
 
-_LOADED, _SERVED = (
-    "loaded",
-    "served",
-)  # what a process says when it is ready for its first, next runs
+# What a process says when it is ready for its first runs, and for its next ones.
+_LOADED, _SERVED = "loaded", "served"
 
 
 class _Fresh:

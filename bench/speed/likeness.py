@@ -17,11 +17,11 @@ def fill_up(
     Args:
         specs: a run for each name; figures: of at least one of them.
     """
-    nearest = {
-        name: max(figures, key=lambda other, spec=spec: likeness(spec, specs[other]))  # type: ignore[misc]
-        for name, spec in specs.items()
-        if name not in figures
-    }
+
+    def nearest_to(spec: RunSpec) -> str:
+        return max(figures, key=lambda other: likeness(spec, specs[other]))
+
+    nearest = {name: nearest_to(spec) for name, spec in specs.items() if name not in figures}
     return {
         **figures,
         **{

@@ -330,8 +330,7 @@ def other_precisions(spec: RunSpec, device: str) -> Iterator[str]:
 
 def _cpu_has_bf16() -> bool:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
-            text = file.read()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return False
     return "avx512_bf16" in text or "amx_bf16" in text
