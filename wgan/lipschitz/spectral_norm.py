@@ -127,7 +127,7 @@ class SpectralNorm(LipschitzMethod):
             division: Any = getattr(layer, "reparametrisation", None)
             weight: Any = getattr(layer, "weight", None)
             if isinstance(division, StackedDividedByKernel):
-                division.iterate(weight, self.power_iterations)
+                division.iterate(weight.flatten(2), self.power_iterations)
 
 
 class DividedByKernel(nn.Module):
@@ -154,12 +154,12 @@ class DividedByKernel(nn.Module):
         return normalised
 
     def stacked(self, held: Mapping[str, Tensor]) -> nn.Module:
-        """The division of k dense layers' weights."""
+        """The division of k layers' weights, (k, out, in)."""
         return StackedDividedByKernel(held["left"], held["right"])
 
 
 class StackedDividedByKernel(nn.Module):
-    """`DividedByKernel` of k dense layers; `left` (k, out), `right` (k, in)."""
+    """`DividedByKernel` of k layers; `left` (k, out), `right` (k, in)."""
 
     def __init__(self, left: Tensor, right: Tensor) -> None:
         super().__init__()

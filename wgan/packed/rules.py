@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+from torch import nn
 
 from wgan.config import TrainConfig
+from wgan.convolution import is_small_on_cpu
+from wgan.layers import input_shapes
+from wgan.networks.base import Shape
 from wgan.packed.blocks import ALIGNED
+from wgan.packed.convolutions import place_of
 from wgan.packed.networks import STACKED, leaves
 from wgan.precision import DTYPES
 
@@ -21,8 +28,11 @@ def unpackable(config: TrainConfig) -> str | None:
     with torch.device("meta"):
         shape = config.dataset.shape
         networks = {
-            "critic": config.network.critic(shape, config.critic_norm),
-            "generator": config.generator.build(config.network, shape, config.noise_size),
+            "critic": (config.network.critic(shape, config.critic_norm), shape),
+            "generator": (
+                config.generator.build(config.network, shape, config.noise_size),
+                (config.noise_size,),
+            ),
         }
     # Matrix products give other bits at another alignment; torch's loops over single numbers go by
     # two vectors of 64 bytes at once, and what is left at the end is computed by other code.
@@ -32,7 +42,7 @@ def unpackable(config: TrainConfig) -> str | None:
             f"batches of {config.batch_size} do not fill whole vectors, so that the bits of a "
             f"training would depend on its place in the pack: {2 * step} and its multiples do"
         )
-    for part, network in networks.items():
+    for part, (network, inputs) in networks.items():
         for name, weight in network.named_parameters():
             if weight.dim() > 1 and weight.numel() % step:
                 return (
@@ -43,6 +53,38 @@ def unpackable(config: TrainConfig) -> str | None:
         for _, layer in leaves(network):
             if type(layer) not in STACKED:
                 return f"the {part} has a layer that cannot be stacked: {type(layer).__name__}"
+        reason = _convolved_by_torch(part, network, inputs, step)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _convolved_by_torch(
+    part: str, network: nn.Module, sample_shape: Shape, step: int
+) -> str | None:
+    """Which convolution of a network on the meta device is no matrix to be stacked, in words."""
+    convolutions = [
+        (name, layer)
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    shapes = input_shapes(network, sample_shape) if convolutions else {}
+    for name, layer in convolutions:
+        maps = shapes[layer][1:]
+        place = place_of(layer, maps)
+        if place is None or not is_small_on_cpu(layer.weight, place):
+            return (
+                f"the {part}'s {name}, {type(layer).__name__}, cannot be stacked: only on maps of "
+                f"a few pixels is it one matrix, and here they have {' x '.join(map(str, maps))} "
+                f"and {layer.in_channels} channels become {layer.out_channels}"
+            )
+        size = layer.weight.shape[0] * layer.weight.shape[1]
+        size *= math.prod((*place.maps, *place.result))
+        if size % step:
+            return (
+                f"the matrix of the {part}'s {name} of {size} numbers does not fill whole vectors, "
+                "so that the bits of a training would depend on its place in the pack"
+            )
     return None
 
 
