@@ -91,4 +91,3 @@ def place_of(layer: nn.Conv2d | nn.ConvTranspose2d, maps: Sequence[int]) -> Geom
     if isinstance(layer, nn.ConvTranspose2d):
         return transposed_geometry(layer, maps)
     return geometry(layer, maps)
-

@@ -18,7 +18,7 @@ from wgan.networks.base import Flat
 from wgan.packed.chain import Chain, ScoresOfGenerated
 from wgan.packed.convolutions import StackedConv2d
 from wgan.packed.networks import StackedLinear, StackedNetwork, leaves
-from wgan.packed.norms import StackedBatchNorm
+from wgan.packed.norms import in_batches
 from wgan.piecewise import LeakyReLU, ReLU, differentiated_twice
 
 
@@ -32,17 +32,14 @@ class Judged(NamedTuple):
 class StackedCritic(StackedNetwork):
     """Critics of any layers that can be stacked, differentiated by autograd."""
 
-    def __init__(self, modules: Sequence[nn.Module]) -> None:
-        super().__init__(modules)
-        # With batch norm a score depends on the other samples that pass beside it.
-        self._scores_apart = any(isinstance(layer, StackedBatchNorm) for layer in self.layers)
-
     def judge(self, batches: Sequence[Tensor], points: Tensor | None) -> Judged:
         """Score each batch (k, N, ...) by itself; the gradients of the scores at `points`.
 
-        All is differentiable in the parameters, not in batches and points.
+        Batches have one size. All is differentiable in the parameters, not in batches and points.
         """
-        scores = self._score(batches)
+        with in_batches(len(batches)):
+            together: Tensor = self(torch.cat(list(batches), dim=1))
+        scores = list(together.chunk(len(batches), dim=1))
         if points is None:
             return Judged(scores, None)
         points = points.detach().requires_grad_()
@@ -51,16 +48,11 @@ class StackedCritic(StackedNetwork):
         (gradients,) = torch.autograd.grad(total, points, create_graph=True)
         return Judged(scores, gradients)
 
-    def _score(self, batches: Sequence[Tensor]) -> list[Tensor]:
-        if self._scores_apart:
-            return [self(batch) for batch in batches]
-        scores: Tensor = self(torch.cat(list(batches), dim=1))
-        return list(scores.split([batch.shape[1] for batch in batches], dim=1))
-
 
 class ChainedCritic(StackedCritic):
-    """Critics of dense layers, or convolutions that are a matrix, and ReLU, leaky or not,
-    differentiated by hand.
+    """Critics of dense layers, or convolutions that are a matrix, and ReLU, leaky or not.
+
+    They are differentiated by hand.
     """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
@@ -109,10 +101,7 @@ class ChainedCritic(StackedCritic):
         parameters = list(self.stack.parameters.values())
         by_score, *rest = torch.autograd.grad(losses.sum(), [*seen, *parameters], allow_unused=True)
         by_gradient = rest[0] if len(seen) > 1 else None
-        into = self._into or tuple(
-            [torch.empty_like(held, memory_format=torch.contiguous_format) for held in part]
-            for part in computed
-        )
+        into = self._into or (_empty_like(computed[0]), _empty_like(computed[1]))
         chain.weigh(values, slopes, by_score, by_gradient, into)
         if not self._plain:
             self._through_weights(computed, into)
@@ -177,6 +166,12 @@ def _slope(layer: nn.Module) -> float | None:
     """Of ReLU, leaky or not; None: it is neither, or one that turns signs."""
     if type(layer) in (nn.ReLU, ReLU):
         return 0.0
-    if type(layer) in (nn.LeakyReLU, LeakyReLU) and layer.negative_slope > 0:
-        return float(layer.negative_slope)  # type: ignore[arg-type]
-    return None
+    if type(layer) not in (nn.LeakyReLU, LeakyReLU):
+        return None
+    assert isinstance(layer, nn.LeakyReLU)
+    return layer.negative_slope if layer.negative_slope > 0 else None
+
+
+def _empty_like(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Not expanded where they are."""
+    return [torch.empty_like(held, memory_format=torch.contiguous_format) for held in tensors]
