@@ -168,14 +168,15 @@ class StackedDividedByKernel(nn.Module):
     @torch.no_grad()
     def iterate(self, weight: Tensor, times: int) -> None:
         """Algorithm 1, steps 1 and 2, of weights (k, out, in)."""
-        left, right = self.left.unsqueeze(2), self.right.unsqueeze(2)
+        # Vectors are rows: as columns the products take ten times as long.
+        left, right = self.left.unsqueeze(1), self.right.unsqueeze(1)
         for _ in range(times):
-            right.copy_(F.normalize(torch.bmm(weight.transpose(1, 2), left), dim=1))
-            left.copy_(F.normalize(torch.bmm(weight, right), dim=1))
+            right.copy_(F.normalize(torch.bmm(left, weight), dim=2))
+            left.copy_(F.normalize(torch.bmm(right, weight.transpose(1, 2)), dim=2))
 
     def forward(self, weight: Tensor) -> Tensor:
         """Shape (k, out, in), kept."""
-        sigma = torch.bmm(self.left.unsqueeze(1), torch.bmm(weight, self.right.unsqueeze(2)))
+        sigma = torch.bmm(torch.bmm(self.left.unsqueeze(1), weight), self.right.unsqueeze(2))
         normalised: Tensor = weight / sigma
         return normalised
 

@@ -6,7 +6,14 @@ loss: what can be stacked says so, and everything else trains alone.
 """
 
 from wgan.packed.memory import keep_freed_memory
-from wgan.packed.rules import pays, unpackable
+from wgan.packed.rules import pays, time_of_stack, unpackable
 from wgan.packed.train import PackedPause, train_packed
 
-__all__ = ["PackedPause", "keep_freed_memory", "pays", "train_packed", "unpackable"]
+__all__ = [
+    "PackedPause",
+    "keep_freed_memory",
+    "pays",
+    "time_of_stack",
+    "train_packed",
+    "unpackable",
+]
