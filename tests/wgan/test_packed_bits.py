@@ -13,7 +13,7 @@ from wgan.data import Dataset
 from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
 from wgan.optimizers import Optimizer
-from wgan.packed import pays, train_packed, unpackable
+from wgan.packed import pays, time_of_stack, train_packed, unpackable
 from wgan.recipes import recipe_settings
 from wgan.state import new_state
 
@@ -305,12 +305,32 @@ def test_what_makes_no_pack_is_refused_in_words():
         ({"network": {"mlp": {"width": 512}}, "batch_size": 256}, "cuda:0", 16),
         ({"network": {"mlp": {"width": 512}}, "lipschitz": "spectral_norm"}, "cpu", 1),
         ({"network": {"mlp": {"width": 64}}, "lipschitz": "spectral_norm"}, "cpu", 16),
-        ({"dataset": "digits", "network": "dcgan"}, "cuda", 1),
+        ({"dataset": "digits", "network": "dcgan"}, "cpu", 1),
+        ({"dataset": "digits", "network": {"dcgan": {"width": 32}}}, "cuda", 1),
+        ({"dataset": "digits", "network": {"dcgan": {"width": 32}}}, "cpu", 16),
+        ({"dataset": "digits", "network": {"dcgan": {"width": 32}}, "batch_size": 512}, "cpu", 1),
         ({"lipschitz": "gradient_normalization"}, "cpu", 1),
     ],
 )
 def test_packing_pays_where_it_was_measured_to(settings, device, size):
     assert pays(single(**{"batch_size": 64, "noise_size": 64, **settings}), device) == size
+
+
+@pytest.mark.parametrize(
+    ("settings", "measured"),
+    [
+        ({"network": {"mlp": {"width": 16}}}, {4: 4.0, 16: 9.83}),
+        ({"network": {"mlp": {"width": 128}}}, {4: 1.91, 16: 2.27}),
+        ({"network": {"mlp": {"width": 512}}}, {4: 1.26, 16: 1.29}),
+        ({"dataset": "digits", "network": {"dcgan": {"width": 8}}}, {3: 2.21, 16: 3.84}),
+        ({"dataset": "digits", "network": {"dcgan": {"width": 32}}}, {3: 1.41, 16: 1.49}),
+    ],
+)
+def test_the_time_of_a_stack_is_near_the_measured(settings, measured):
+    config = single(**{"batch_size": 64, "noise_size": 64, **settings})
+    assert time_of_stack(config, 1) == pytest.approx(1)
+    for size, gain in measured.items():
+        assert 0.7 < time_of_stack(config, size) / (size / gain) < 1.5
 
 
 @pytest.mark.parametrize("made", registered(LipschitzMethod))
