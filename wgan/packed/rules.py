@@ -93,8 +93,8 @@ def pays(config: TrainConfig, device: str) -> int:
     """The largest pack size that was measured to pay for it on this kind of device; 1: none does.
 
     On the CPU it is 16, of dense layers up to a product of width and batch size. CPU time of a
-    generator update with 5 critic updates, WGAN-GP, depth 3, one thread of an AMD EPYC (32 MiB of L3, shared with other
-    work), eager alone over the pack's share, at pack sizes
+    generator update with 5 critic updates, WGAN-GP, depth 3, one thread of an AMD EPYC (32 MiB of
+    L3, shared with other work), eager alone over the pack's share, at pack sizes
 
         data, width, batch       1     2     4     8     16    32
         ring8,  16,  32        1.36  2.76  4.90  7.61 12.86 15.74
@@ -142,10 +142,10 @@ def pays(config: TrainConfig, device: str) -> int:
         sngan,   64                  0.95  0.97
 
     64 is not stacked: its inner layers are larger than `wgan.convolution` makes matrices. With 3
-    and 8 of width 32 under wgan_gp: batch 32 1.47 and 1.65, batch 256 1.20 and 1.20, layer norm 1.29
-    and 1.41, weight_normalization 1.31 and 1.50, orthogonal_regularization 1.25 and 1.41, r1 1.31
-    and 1.39, float64 1.16 and 1.21, a dense generator 1.13 and 1.21. In groups convolutions do not
-    pay (0.7 to 0.9, DESIGN section 6).
+    and 8 of width 32 under wgan_gp: batch 32 1.47 and 1.65, batch 256 1.20 and 1.20, layer norm
+    1.29 and 1.41, weight_normalization 1.31 and 1.50, orthogonal_regularization 1.25 and 1.41, r1
+    1.31 and 1.39, float64 1.16 and 1.21, a dense generator 1.13 and 1.21. In groups convolutions
+    do not pay (0.7 to 0.9, DESIGN section 6).
 
     On a GPU it is 16 for dense layers: `tests/speed/gpu_packed.py` measures it. A convolution is
     no matrix there.
@@ -169,8 +169,7 @@ def time_of_stack(config: TrainConfig, size: int) -> float:
     Part of the time is the operations', whatever they compute, and comes once; the rest grows with
     the stack. From the tables in `pays`, to 0.7 to 1.5 times the measured.
     """
-    each = math.sqrt(_work(config)) / (_ROOT_OF_MAPS if _has_maps(config) else _ROOT_OF_DENSE)
-    each = min(each, 1.0)
+    each = min(1.0, _work(config) ** 0.6 / (_OF_MAPS if _has_maps(config) else _OF_DENSE))
     return 1 - each + each * size
 
 
@@ -191,7 +190,7 @@ def _convolves(network: Network, shape: Shape) -> bool:
     return any(isinstance(layer, nn.Conv2d) for layer in critic.modules())
 
 
-_ROOT_OF_DENSE, _ROOT_OF_MAPS = 230, 75
+_OF_DENSE, _OF_MAPS = 710, 160  # what each adds, as `time_of_stack` counts: fitted
 _SIZE = 16
 # Width times batch size.
 _MOST_WORK, _MOST_WORK_OF_OTHERS, _MOST_WORK_OF_MAPS = 2**15, 2**13, 2**13
