@@ -204,3 +204,13 @@ def test_a_convolution_that_is_no_small_matrix_is_named_with_its_maps():
 def test_kernels_that_fill_no_whole_vectors_are_refused():
     assert "does not fill whole vectors" in why(network={"dcgan": {"width": 3}}, noise_size=5)
     assert "batches of 16" in why(network={"dcgan": {"width": 16}}, batch_size=16)
+
+
+# On a GPU, where a stack's convolutions are matrices too though a single network's are not.
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("recipe", ["gan", "wgan_gp", "sngan"])
+def test_each_kind_of_recipe_trains_on_a_gpu_as_alone(recipe):
+    settings = {**recipe_settings(recipe), "critic_steps": 2, "steps": 30}
+    check_pack_of(images(**settings), "cuda")

@@ -86,7 +86,7 @@ class StackedConvTranspose2d(nn.Module):
         return multiply(x, made.transpose(1, 2), self.bias, place.maps)
 
 
-def place_of(layer: nn.Conv2d | nn.ConvTranspose2d, maps: Sequence[int]) -> Geometry | None:
+def geometry_of(layer: nn.Conv2d | nn.ConvTranspose2d, maps: Sequence[int]) -> Geometry | None:
     """The convolution's geometry on maps of so many pixels, (H, W); None where it has no matrix."""
     if isinstance(layer, nn.ConvTranspose2d):
         return transposed_geometry(layer, maps)

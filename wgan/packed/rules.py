@@ -13,7 +13,7 @@ from wgan.convolution import is_small_on_cpu
 from wgan.layers import input_shapes
 from wgan.networks.base import Network, Shape
 from wgan.packed.blocks import ALIGNED
-from wgan.packed.convolutions import place_of
+from wgan.packed.convolutions import geometry_of
 from wgan.packed.networks import STACKED, leaves
 from wgan.precision import DTYPES
 
@@ -72,7 +72,7 @@ def _convolved_by_torch(
     shapes = input_shapes(network, sample_shape) if convolutions else {}
     for name, layer in convolutions:
         maps = shapes[layer][1:]
-        place = place_of(layer, maps)
+        place = geometry_of(layer, maps)
         if place is None or not is_small_on_cpu(layer.weight, place):
             return (
                 f"the {part}'s {name}, {type(layer).__name__}, cannot be stacked: only on maps of "
