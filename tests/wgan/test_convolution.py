@@ -314,7 +314,7 @@ def test_bf16_is_as_near_to_the_truth_as_torch_s_own(dilated):
 
 @pytest.mark.parametrize(
     ("layer", "maps"),
-    [(Conv2d(3, 32, 4, 2, 1), (32, 32)), (Conv2d(32, 32, 3, padding=1), (16, 16))],
+    [(Conv2d(3, 32, 4, 2, 1), (16, 16)), (Conv2d(32, 32, 3, padding=1), (16, 16))],
     ids=["few channels", "many pixels"],
 )
 def test_bf16_elsewhere_is_torch_s_bit_for_bit(layer, maps, dilated):
