@@ -145,8 +145,8 @@ def is_small_on_cpu(weight: Tensor, place: Geometry) -> bool:
 def matrix(weight: Tensor, place: Geometry) -> Tensor:
     """The matrix of the convolution, (..., O H' W', C H W), of kernels (..., O, C, h, w).
 
-    Each of its entries is one of the kernel's or zero. `...` is nothing, or k for k layers, whose
-    matrices have each the bits that it would have alone.
+    Each of its entries is one of the kernel's or zero. `...` is nothing, or k for k layers, of
+    which none sees in what place it stands.
     """
     *stack, outputs, inputs = weight.shape[:-2]
     kernels = weight.reshape(*stack, outputs * inputs, -1)
@@ -188,10 +188,12 @@ def multiply(x: Tensor, made: Tensor, bias: Tensor | None, pixels: tuple[int, ..
 
 
 def _in_bf16(x: Tensor) -> bool:
+    """Whether the functions below can be asked; vmap and its like do not know them."""
     return (
         x.device.type == "cpu"
         and torch.is_autocast_enabled("cpu")
         and torch.get_autocast_dtype("cpu") is torch.bfloat16
+        and not torch._C._are_functorch_transforms_active()
     )
 
 
