@@ -53,6 +53,8 @@ class StackableReparametrisation(Protocol):
     def stacked(self, held: Mapping[str, Tensor]) -> nn.Module:
         """The module that maps raw weights (k, out, in) to effective ones.
 
+        Kernels are reshaped to (out, in * height * width).
+
         Args:
             held: this module's parameters and buffers by name, stacked, (k, ...).
         """

@@ -28,7 +28,10 @@ class StackedLayers(Protocol):
     """What a penalty may know of k critics that train as one."""
 
     def matrices(self) -> list[Tensor]:
-        """The raw weights of the dense layers, each (k, out, in)."""
+        """The raw weights of dense and convolutional layers, each (k, out, in).
+
+        Kernels are reshaped to (out, in * height * width).
+        """
         ...
 
 
