@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.integrate import quad
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from bench.stats.evaluations import PRIMARY_ESTIMATE, Evaluations
 from bench.stats.intervals import Interval, mean_interval
@@ -74,7 +74,8 @@ def expected_optimism(count: int) -> float:
         return 0.0
 
     def density(x: float) -> float:
-        return float(count * x * norm.pdf(x) * norm.cdf(x) ** (count - 1))
+        normal = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+        return float(count * x * normal * ndtr(x) ** (count - 1))
 
     return float(quad(density, -8, 10, limit=200)[0])
 
