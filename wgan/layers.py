@@ -7,9 +7,7 @@ value. A forward computes the effective weight once and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -19,14 +17,12 @@ from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 
 from wgan.components import ConfigError
+from wgan.convolution import Conv2d
 from wgan.networks.base import Shape
+from wgan.once import once
 from wgan.precision import unreduced
 
 LinearLayer = nn.Linear | nn.Conv2d
-
-
-# What `weights_computed_once` keeps: weights by layer and whether they carry a graph.
-_kept: ContextVar[dict[tuple[nn.Module, bool], Tensor] | None] = ContextVar("_kept", default=None)
 
 
 class Reparametrised(nn.Module):
@@ -40,14 +36,13 @@ class Reparametrised(nn.Module):
 
     def effective_weight(self) -> Tensor:
         """The weight that the layer computes with, differentiable in the raw one."""
-        costly = getattr(self.reparametrisation, "costly", False)
-        kept, key = _kept.get() if costly else None, (self, torch.is_grad_enabled())
-        if kept is not None and key in kept:
-            return kept[key]
+        if getattr(self.reparametrisation, "costly", False):
+            return once((self, "weight"), self._compute_weight)
+        return self._compute_weight()
+
+    def _compute_weight(self) -> Tensor:
         with unreduced():
             weight: Tensor = self.reparametrisation(self.weight)
-        if kept is not None:
-            kept[key] = weight
         return weight
 
 
@@ -64,20 +59,6 @@ class StackableReparametrisation(Protocol):
         ...
 
 
-@contextmanager
-def weights_computed_once() -> Iterator[None]:
-    """Within it, a costly effective weight is computed at the first forward and used in all.
-
-    For a stretch in which no raw weight changes and of which at most one backward pass reaches the
-    raw weights. Nothing is kept in the layers themselves.
-    """
-    token = _kept.set({})
-    try:
-        yield
-    finally:
-        _kept.reset(token)
-
-
 class ReparametrisedLinear(Reparametrised, nn.Linear):
     """A dense layer under a reparametrisation."""
 
@@ -86,18 +67,18 @@ class ReparametrisedLinear(Reparametrised, nn.Linear):
         return F.linear(input, self.effective_weight(), self.bias)
 
 
-class ReparametrisedConv2d(Reparametrised, nn.Conv2d):
+class ReparametrisedConv2d(Reparametrised, Conv2d):
     """A convolution under a reparametrisation."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Shape (N, in, H, W) to (N, out, H', W')."""
-        maps: Tensor = self._conv_forward(input, self.effective_weight(), self.bias)
-        return maps
+        return self.convolve(input, self.effective_weight())
 
 
 _REPARAMETRISED: dict[type[nn.Module], type[Reparametrised]] = {
     nn.Linear: ReparametrisedLinear,
     nn.Conv2d: ReparametrisedConv2d,
+    Conv2d: ReparametrisedConv2d,
 }
 
 

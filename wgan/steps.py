@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wgan.layers import weights_computed_once
 from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
+from wgan.once import weights_computed_once
 from wgan.precision import reduced
 
 # Numbers in a batch up to which one pass of two batches is quicker than two: 3 to 11 % of the step

@@ -17,6 +17,7 @@ from bench.spec import RunSpec
 from bench.speed.peaks import best_seconds
 from wgan import checkpoint
 from wgan.config import TrainConfig
+from wgan.convolution import convolved_by_torch
 from wgan.data import Data
 from wgan.diagnostics import Flops, generate, make_profile
 from wgan.iteration import Eager
@@ -63,11 +64,14 @@ def look_inside(spec: RunSpec, device: str) -> Inside:
 
 
 def _counted(config: TrainConfig, data: Data, state: TrainState) -> tuple[float, float]:
-    """Operations of an iteration and the share of convolutions; the mean where some differ."""
+    """Operations of an iteration and the share of convolutions; the mean where some differ.
+
+    Convolutions count as such, in whatever form they are made: what is strictly needed.
+    """
     rarest = max(method.every for method in config.lipschitz)
     times = min(_LONGEST, -(-rarest // config.critic_steps))
     iterate = Eager(config, data, state)
-    with Flops() as flops:
+    with convolved_by_torch(), Flops() as flops:
         for _ in range(times):
             iterate()
     return flops.total / times, flops.convolutions / max(1, flops.total)

@@ -13,7 +13,7 @@ import torch
 from small import rng
 from torch import Tensor, nn
 
-from wgan.layers import weights_computed_once
+from wgan.once import weights_computed_once
 
 NEAR = 1e-2  # pairs nearer than this, in units of the samples' distances, are left out
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wgan.config import TrainConfig
-from wgan.layers import weights_computed_once
 from wgan.networks.base import Downsample
+from wgan.once import weights_computed_once
 from wgan.piecewise import LeakyReLU, ReLU
 from wgan.steps import critic_step
 from wgan.train import TrainState

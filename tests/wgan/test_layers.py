@@ -10,16 +10,17 @@ from small import DIGITS, largest_gap, normal, rng
 from torch import nn
 
 from wgan.components import ConfigError
+from wgan.convolution import Conv2d
 from wgan.layers import (
     GroupSort,
     effective_weight,
     input_shapes,
     linear_layers,
     reparametrise,
-    weights_computed_once,
 )
 from wgan.lipschitz import GradientPenalty, LipschitzNetwork, Orthonormal
 from wgan.networks import DCGAN, MLP
+from wgan.once import weights_computed_once
 
 
 class Doubled(nn.Module):
@@ -35,7 +36,7 @@ class Doubled(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("layer", "shape"), [(nn.Linear(3, 2), (4, 3)), (nn.Conv2d(3, 2, 3, 2, 1), (4, 3, 5, 5))]
+    ("layer", "shape"), [(nn.Linear(3, 2), (4, 3)), (Conv2d(3, 2, 3, 2, 1), (4, 3, 5, 5))]
 )
 def test_a_layer_computes_with_its_effective_weight(layer, shape):
     plain, x = copy.deepcopy(layer), torch.randn(shape, generator=rng())

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from wgan.components import ConfigError
 from wgan.config import CRITIC_NORMS
 from wgan.exact import exact_w1
-from wgan.layers import GroupSort, effective_weight, linear_layers, weights_computed_once
+from wgan.layers import GroupSort, effective_weight, linear_layers
 from wgan.lipschitz import LipschitzNetwork
 from wgan.networks import DCGAN, MLP, Network
+from wgan.once import weights_computed_once
 from wgan.operator_norms import layer_norms, lipschitz_upper_bound
 from wgan.train import new_state
 

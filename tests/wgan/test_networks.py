@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from wgan.components import ConfigError
 from wgan.config import CRITIC_NORMS, TrainConfig
+from wgan.convolution import Conv2d
 from wgan.data import Density, Images
 from wgan.networks import DCGAN, MLP, Network, ResNet, Shape, StandardCNN
 from wgan.piecewise import LeakyReLU, ReLU
@@ -184,9 +185,9 @@ def normed(module: nn.Module) -> int:
 def test_all_layers_of_a_critic_are_normalised_but_the_first_and_the_last(made):
     critic = made(width=4).critic((3, 32, 32), "layer")
     kinds = [type(layer) for layer in critic]
-    assert kinds[:3] == [nn.Conv2d, LeakyReLU, nn.Conv2d]
-    assert kinds[2:-3] == [nn.Conv2d, nn.GroupNorm, LeakyReLU] * (len(kinds[2:-3]) // 3)
-    assert normed(critic) == kinds.count(nn.Conv2d) - 1
+    assert kinds[:3] == [Conv2d, LeakyReLU, Conv2d]
+    assert kinds[2:-3] == [Conv2d, nn.GroupNorm, LeakyReLU] * (len(kinds[2:-3]) // 3)
+    assert normed(critic) == kinds.count(Conv2d) - 1
 
 
 def test_all_blocks_of_a_resnet_critic_are_normalised_but_the_first():
@@ -195,7 +196,7 @@ def test_all_blocks_of_a_resnet_critic_are_normalised_but_the_first():
     assert [normed(part) for part in critic] == [0, 2, 2, 2, 2, *[0] * 4]
     for part in critic[1:5]:
         kinds = [type(layer) for layer in part.branch]
-        assert kinds[:6] == [nn.GroupNorm, ReLU, nn.Conv2d] * 2
+        assert kinds[:6] == [nn.GroupNorm, ReLU, Conv2d] * 2
 
 
 @every

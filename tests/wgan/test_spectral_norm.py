@@ -12,9 +12,10 @@ from small import DIGITS, follow, largest_gap, normal, rng, small
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from wgan.layers import effective_weight, linear_layers, weights_computed_once
+from wgan.layers import effective_weight, linear_layers
 from wgan.lipschitz import SpectralNorm
 from wgan.lipschitz.spectral_norm import DividedByKernel
+from wgan.once import weights_computed_once
 from wgan.operator_norms import layer_norms
 from wgan.steps import critic_step, generator_step
 from wgan.train import new_state

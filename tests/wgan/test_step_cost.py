@@ -7,6 +7,7 @@ import torch
 from small import DIGITS, contents, follow, same, small
 from torch.utils.flop_counter import FlopCounterMode
 
+from wgan.convolution import convolved_by_torch
 from wgan.diagnostics import step_cost
 from wgan.diagnostics.cost import _Kept, _same
 from wgan.diagnostics.gap import trained_on
@@ -81,7 +82,7 @@ def test_the_penalty_s_arithmetic_is_the_closed_form(batch, width, depth):
 def test_the_arithmetic_is_what_torch_s_own_counter_finds_where_it_can(recipe):
     config = small(recipe)
     state = new_state(config, DIGITS)
-    with FlopCounterMode(display=False) as counter:
+    with convolved_by_torch(), FlopCounterMode(display=False) as counter:
         trained_on(config, state, DIGITS, 1, "evaluation:cost")
     found = step_cost(config, state, DIGITS)["critic_step_flops"]
     products = 0

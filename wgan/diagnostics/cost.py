@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from wgan.config import TrainConfig
+from wgan.convolution import convolved_by_torch
 from wgan.data import Data
 from wgan.diagnostics.gap import trained_on
 from wgan.train import TrainState
@@ -24,7 +25,7 @@ def step_cost(config: TrainConfig, state: TrainState, data: Data) -> dict[str, f
 
     It is the whole of `critic_step`: the fakes, both scores, the penalties, the double backward
     pass where there is one, the optimizer, the projection. Before the first update every penalty
-    is due, a lazy one too.
+    is due, a lazy one too. Convolutions are counted as such, in whatever form they are trained.
 
     Returns:
         `critic_step_flops`, the floating-point operations of all matrix products and convolutions,
@@ -33,7 +34,11 @@ def step_cost(config: TrainConfig, state: TrainState, data: Data) -> dict[str, f
         since they are held anyway.
     """
     kept = _Kept()
-    with Flops() as flops, torch.autograd.graph.saved_tensors_hooks(kept.pack, _same):
+    with (
+        convolved_by_torch(),
+        Flops() as flops,
+        torch.autograd.graph.saved_tensors_hooks(kept.pack, _same),
+    ):
         critic = trained_on(config, state, data, 1, "evaluation:cost")
     return {
         "critic_step_bytes": float(kept.bytes_beside(critic)),

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from wgan.components import ConfigError, setting
+from wgan.convolution import Conv2d, ConvTranspose2d
 from wgan.networks.base import Flat, Network, Shape, check_square, initialise_normal, normalisation
 from wgan.piecewise import LeakyReLU
 
@@ -99,10 +100,10 @@ class DCGAN(Network):
         layers += activated(widths[0])
         for inputs, outputs in itertools.pairwise(widths):
             layers += [
-                nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=not normed),
+                ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=not normed),
                 *activated(outputs),
             ]
-        return nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], shape[0], 4, 2, 1), nn.Tanh())
+        return nn.Sequential(*layers, ConvTranspose2d(widths[-1], shape[0], 4, 2, 1), nn.Tanh())
 
     def critic(self, shape: Shape, norm: str) -> nn.Module:
         """Images (N, C, H, W) to scores (N,)."""
@@ -112,7 +113,7 @@ class DCGAN(Network):
             size //= 2
             between = normalisation(norm, outputs, size) if layers else None
             layers.append(
-                nn.Conv2d(channels, outputs, 4, 2, 1, bias=not isinstance(between, nn.BatchNorm2d))
+                Conv2d(channels, outputs, 4, 2, 1, bias=not isinstance(between, nn.BatchNorm2d))
             )
             layers += [between] if between is not None else []
             layers.append(LeakyReLU(_SLOPE))

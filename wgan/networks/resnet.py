@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from wgan.components import setting
+from wgan.convolution import Conv2d
 from wgan.networks.base import (
     Downsample,
     Flat,
@@ -104,7 +105,7 @@ class ResNet(Network):
             *(_doubling_block(inputs, outputs) for inputs, outputs in itertools.pairwise(widths)),
             nn.BatchNorm2d(widths[-1]),
             nn.ReLU(),
-            nn.Conv2d(widths[-1], shape[0], 3, padding=1),
+            Conv2d(widths[-1], shape[0], 3, padding=1),
             nn.Tanh(),
         )
 
@@ -140,12 +141,12 @@ def _first_block(inputs: int, outputs: int) -> Residual:
     """The critic's block at the image, which it halves; no activation before its first layer."""
     return Residual(
         nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, padding=1),
+            Conv2d(inputs, outputs, 3, padding=1),
             ReLU(),
-            nn.Conv2d(outputs, outputs, 3, padding=1),
+            Conv2d(outputs, outputs, 3, padding=1),
             Downsample(),
         ),
-        nn.Sequential(Downsample(), nn.Conv2d(inputs, outputs, 1)),
+        nn.Sequential(Downsample(), Conv2d(inputs, outputs, 1)),
     )
 
 
@@ -160,14 +161,14 @@ def _critic_block(inputs: int, outputs: int, norm: str, size: int, halving: bool
     biased = keeps_bias(normalisation(norm, inputs, size))
     branch = nn.Sequential(
         *activated(),
-        nn.Conv2d(inputs, inputs, 3, padding=1, bias=biased),
+        Conv2d(inputs, inputs, 3, padding=1, bias=biased),
         *activated(),
-        nn.Conv2d(inputs, outputs, 3, padding=1),
+        Conv2d(inputs, outputs, 3, padding=1),
         *down,
     )
     plain = inputs == outputs and not halving
     return Residual(
-        branch, nn.Identity() if plain else nn.Sequential(*down, nn.Conv2d(inputs, outputs, 1))
+        branch, nn.Identity() if plain else nn.Sequential(*down, Conv2d(inputs, outputs, 1))
     )
 
 
@@ -178,10 +179,10 @@ def _doubling_block(inputs: int, outputs: int) -> Residual:
             nn.BatchNorm2d(inputs),
             nn.ReLU(),
             nn.Upsample(scale_factor=2),
-            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+            Conv2d(inputs, outputs, 3, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
             nn.ReLU(),
-            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            Conv2d(outputs, outputs, 3, padding=1, bias=False),
         ),
-        nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.Upsample(scale_factor=2)),
+        nn.Sequential(Conv2d(inputs, outputs, 1, bias=False), nn.Upsample(scale_factor=2)),
     )

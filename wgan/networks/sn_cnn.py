@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from wgan.components import setting
+from wgan.convolution import Conv2d, ConvTranspose2d
 from wgan.networks.base import (
     Flat,
     Network,
@@ -68,11 +69,11 @@ class StandardCNN(Network):
         ]
         for inputs, outputs in itertools.pairwise(widths):
             layers += [
-                nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
+                ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(outputs),
                 nn.ReLU(),
             ]
-        return nn.Sequential(*layers, nn.Conv2d(widths[-1], shape[0], 3, 1, 1), nn.Tanh())
+        return nn.Sequential(*layers, Conv2d(widths[-1], shape[0], 3, 1, 1), nn.Tanh())
 
     def critic(self, shape: Shape, norm: str) -> nn.Module:
         """Images (N, C, H, W) to scores (N,)."""
@@ -84,7 +85,7 @@ class StandardCNN(Network):
         for outputs, kernel, stride in (*plan, (last, 3, 1)):
             size //= stride
             between = normalisation(norm, outputs, size) if layers else None
-            layers.append(nn.Conv2d(channels, outputs, kernel, stride, 1, bias=keeps_bias(between)))
+            layers.append(Conv2d(channels, outputs, kernel, stride, 1, bias=keeps_bias(between)))
             layers += [between] if between is not None else []
             layers.append(LeakyReLU(_SLOPE))
             channels = outputs
