@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from bench import server
 from bench.verbs.guard import guarded, loading
 from bench.verbs.launch import Launch
 from bench.verbs.options import FOLDER, launched, results_folder, shown, takes_sweep
@@ -67,6 +68,7 @@ def plan(request: Request) -> int:
 @launched
 def run(request: Request, launch: Launch) -> int:
     """Train what is missing. A second call trains nothing twice."""
+    server.begin_ahead(launch)
     with loading():
         from bench.verbs import training
 
