@@ -195,6 +195,7 @@ def report(request: Request, reports: Path, claims: bool, claim_sweeps: Path) ->
         if request.overrides or request.only:
             raise click.UsageError("--set and --only need a sweep file.")
     with loading():
+        import bench.report.content  # noqa: F401 - what the verbs would load later
         from bench.verbs import claims as all_claims
         from bench.verbs import reading
 
