@@ -25,7 +25,7 @@ _LOADED_FIRST = (
     "torch._dynamo",  # by any optimizer's first step, which takes a second
     "torch.utils.serialization.config",  # by the first checkpoint
 )
-_LOADED_FOR_IMAGES = ("bench.evaluate.images", "sklearn.datasets.data", "safetensors.torch")
+_LOADED_FOR_IMAGES = ("bench.evaluate.images", "safetensors.torch")
 _LOADED_LAST = ("bench.backends.preloading",)
 
 
