@@ -82,7 +82,8 @@ class Wasserstein(Loss):
 
     def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """Minus the distance."""
-        return -self.distance(real_scores, fake_scores)
+        self._check(real_scores, fake_scores)
+        return fake_scores.mean(-1) - real_scores.mean(-1)
 
     def generator_loss(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
         """-E f(fake)."""

@@ -69,22 +69,27 @@ def critic_step(
         critic_loss = loss.critic_loss(real_scores, fake_scores)
 
         # Add the constraint's penalty.
-        penalty = torch.zeros_like(critic_loss)
+        penalty = None
         for method in methods:
             if count % method.every == 0:
                 added = method.penalty(critic, real, fake, streams[f"penalty:{method.name}"])
                 if added is not None:
                     lazy = method.every > 1 and method.scale_by_every
-                    penalty = penalty + (added * method.every if lazy else added)
+                    added = added * method.every if lazy else added
+                    penalty = added if penalty is None else penalty + added
 
     # Update, then project back.
     optimizer.zero_grad(set_to_none=True)
-    (critic_loss + penalty).backward(inputs=trained_by(optimizer))
+    total = critic_loss if penalty is None else critic_loss + penalty
+    total.backward(inputs=trained_by(optimizer))
     optimizer.step()
     for method in methods:
         method.after_step(critic)
     return CriticStep(
-        critic_loss.detach(), penalty.detach(), real_scores.detach(), fake_scores.detach()
+        critic_loss.detach(),
+        torch.zeros_like(critic_loss) if penalty is None else penalty.detach(),
+        real_scores.detach(),
+        fake_scores.detach(),
     )
 
 

@@ -159,6 +159,38 @@ def test_a_preempted_run_is_requeued_and_finished_from_its_checkpoint_once(
     assert_trained_once(folder, whole)
 
 
+def test_a_preempted_pack_is_requeued_and_finished_as_if_nothing_had_happened(
+    here: Path, cluster: Cluster
+) -> None:
+    """Three seeds in one job, trained as one model, which goes on in a stack of its size."""
+    (here / "two.yaml").write_text("cpus: 2\npack: 3\nside_by_side: 1\n")
+    path = write_sweep(here, LONG, 3, "record: {checkpoint_seconds: 0.5}\n")
+    path.write_text(
+        path.read_text().replace("width: 8", "width: 16").replace("size: 8", "size: 32")
+    )
+    specs = load(path, (), ()).runs
+    whole = frozen(here / "whole", *specs)
+    worker.run(whole, packed=True)
+    assert "submitted 3 runs in 1 job(s)" in ask(
+        "run", "s.yaml", "--backend", "slurm", "--cluster", "two.yaml"
+    )
+    for folder in folders():
+        wait_for_checkpoint(folder)
+    ((submission,), _) = read_submissions(here / "results/s")
+    (job,) = submission.jobs
+    node = cluster.node_of(job)
+    cluster.sbatch("sleep 1", "--partition=urgent", "--cpus-per-task=2", f"--nodelist={node}")
+    wait_until({"queued"}, 60)
+    assert all("(SIGTERM)" in log_of(folder) for folder in folders())
+    cluster.start_now(job)
+    wait_until({"done"})
+    for path, spec in zip(whole, specs, strict=True):
+        (folder,) = (one for one in folders() if one.name == path.name)
+        env = json.loads((folder / "env.json").read_text())
+        assert env["numerics"]["pack"] == 3
+        assert_trained_once(folder, (path, spec))
+
+
 def test_a_run_whose_time_is_up_is_requeued_and_finished_from_its_checkpoint_once(
     here: Path, cluster: Cluster, whole: Whole
 ) -> None:

@@ -55,7 +55,8 @@ class GradientPenalty(LipschitzMethod):
         """The penalty of this batch, a scalar; its graph reaches the critic's parameters."""
         points = self._points(real, fake, lambda: uniform_per_sample(real, rng))
         norms = [gradient_norms(critic, batch) for batch in points]
-        return self.weight * excess_cost(torch.cat(norms), self.target, self.sides)
+        joined = norms[0] if len(norms) == 1 else torch.cat(norms)
+        return self.weight * excess_cost(joined, self.target, self.sides)
 
     def packed_points(self, real: Tensor, fake: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
         """x^ of k batches."""
