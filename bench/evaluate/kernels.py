@@ -16,23 +16,29 @@ from numpy.typing import NDArray
 _AT_ONCE = 64_000  # numbers in the subsets' rows: they and their kernels stay in the cache
 
 Rows = NDArray[np.floating[Any]]
-Draws = tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
+Draws = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @lru_cache(maxsize=8)
 def kernel_subsets(fakes: int, reals: int, subsets: int, size: int, seed: int) -> Draws:
-    """Which fakes and which reals make up each subset, drawn as torch-fidelity draws them."""
+    """Which fakes and which reals make up each subset, drawn as torch-fidelity draws them.
+
+    Two tables of the shape (subsets, size).
+    """
     rng = np.random.RandomState(seed)
-    return tuple(
+    drawn = [
         (rng.choice(fakes, size, replace=False), rng.choice(reals, size, replace=False))
         for _ in range(subsets)
-    )
+    ]
+    of_fakes, of_reals = zip(*drawn, strict=True)
+    return np.stack(of_fakes), np.stack(of_reals)
 
 
 def real_kernel_sums(real: Rows, draws: Draws) -> Rows:
     """For each subset the sum of the kernel over pairs of different reals, in their precision."""
-    subsets = [[of_real for _, of_real in draws[part]] for part in _parts(draws, real)]
-    return np.concatenate([_sums_of_pairs(real[chosen]) for chosen in subsets])
+    chosen = draws[1]
+    parts = [_sums_of_pairs(real.take(chosen[part], axis=0)) for part in _parts(chosen, real)]
+    return np.concatenate(parts)
 
 
 def kernel_distance(fake: Rows, real: Rows, draws: Draws, real_sums: Rows) -> float:
@@ -45,10 +51,11 @@ def kernel_distance(fake: Rows, real: Rows, draws: Draws, real_sums: Rows) -> fl
         draws: `kernel_subsets` of M and N.
         real_sums: the `real_kernel_sums` of those.
     """
-    found = np.zeros(len(draws))
-    for part in _parts(draws, real):
-        x = fake[[of_fake for of_fake, _ in draws[part]]]
-        y = real[[of_real for _, of_real in draws[part]]]
+    of_fakes, of_reals = draws
+    found = np.zeros(len(of_fakes))
+    for part in _parts(of_fakes, fake):
+        # A third of the time of indexing.
+        x, y = fake.take(of_fakes[part], axis=0), real.take(of_reals[part], axis=0)
         size = x.shape[1]
         across = _kernel(x, y).sum(axis=1).sum(axis=1)
         within = (_sums_of_pairs(x) + real_sums[part]) / (size * (size - 1))
@@ -56,10 +63,10 @@ def kernel_distance(fake: Rows, real: Rows, draws: Draws, real_sums: Rows) -> fl
     return float(np.mean(found))
 
 
-def _parts(draws: Draws, real: Rows) -> Iterator[slice]:
+def _parts(chosen: NDArray[np.int64], rows: Rows) -> Iterator[slice]:
     """A few subsets at a time, one where they are large."""
-    count = max(1, _AT_ONCE // (len(draws[0][1]) * real.shape[1]))
-    for start in range(0, len(draws), count):
+    count = max(1, _AT_ONCE // (chosen.shape[1] * rows.shape[1]))
+    for start in range(0, len(chosen), count):
         yield slice(start, start + count)
 
 
