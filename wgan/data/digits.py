@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -71,11 +70,14 @@ def _read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 def _numbers(text: bytes) -> NDArray[np.uint8] | None:
     """The table of a text of whole numbers from 0 to 99, with commas between; None of another."""
-    lines = text.count(b"\n")
-    if not re.fullmatch(rb"(?:\d\d?[,\n])+", text) or not text.endswith(b"\n"):
+    if text.translate(None, b"0123456789,\n") or not text.endswith(b"\n"):
         return None
     letters = np.frombuffer(text, dtype=np.uint8)
     ends = np.flatnonzero((letters == ord(",")) | (letters == ord("\n")))
+    lengths = np.diff(ends, prepend=-1) - 1
+    if lengths.min() < 1 or lengths.max() > 2:
+        return None
     tens, ones = letters[ends - 2], letters[ends - 1] - ord("0")
     values = ones + np.where(tens >= ord("0"), 10 * (tens - ord("0")), 0).astype(np.uint8)
+    lines = text.count(b"\n")
     return values.reshape(lines, -1) if len(values) % lines == 0 else None
