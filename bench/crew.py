@@ -192,6 +192,7 @@ class Crew:
             for pause in first.session.pauses():
                 yield Alone((pause,))
             return
+        packed.keep_freed_memory()
         yield from packed.train_packed(
             [member.spec.config for member in members],
             first.session.data,

@@ -131,10 +131,15 @@ def _is_plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
 
 def is_small(weight: Tensor, place: Geometry) -> bool:
     """Whether `matrix` pays for kernels (..., O, C, h, w)."""
+    return weight.device.type == "cpu" and is_small_on_cpu(weight, place)
+
+
+def is_small_on_cpu(weight: Tensor, place: Geometry) -> bool:
+    """Whether it would pay for kernels of this shape, were they on a CPU."""
     (height, width), (down, across) = place.maps, place.result
     size = weight.shape[-4] * weight.shape[-3] * height * width * down * across
     within = height * width <= _MOST_KERNELS * place.kernel[0] * place.kernel[1]
-    return weight.device.type == "cpu" and within and size <= _LARGEST_MATRIX
+    return within and size <= _LARGEST_MATRIX
 
 
 def matrix(weight: Tensor, place: Geometry) -> Tensor:
@@ -145,7 +150,7 @@ def matrix(weight: Tensor, place: Geometry) -> Tensor:
     """
     *stack, outputs, inputs = weight.shape[:-2]
     kernels = weight.reshape(*stack, outputs * inputs, -1)
-    chosen = _selection(place, weight.dtype)
+    chosen = _selection(place, weight.dtype, weight.device)
     entries = torch.bmm(kernels, chosen.expand(*stack, -1, -1)) if stack else kernels @ chosen
     pixels = place.maps[0] * place.maps[1]
     entries = entries.view(*stack, outputs, inputs, -1, pixels).transpose(-3, -2)
@@ -153,7 +158,7 @@ def matrix(weight: Tensor, place: Geometry) -> Tensor:
 
 
 @functools.lru_cache(maxsize=64)
-def _selection(place: Geometry, dtype: torch.dtype) -> Tensor:
+def _selection(place: Geometry, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Which place of the kernel joins which pixels, ones and zeros, (h w, H' W' H W)."""
     chosen = torch.zeros(*place.kernel, *place.result, *place.maps, dtype=dtype)
     for y, x, down, across in torch.cartesian_prod(
@@ -163,7 +168,7 @@ def _selection(place: Geometry, dtype: torch.dtype) -> Tensor:
         column = place.stride[1] * across + x - place.padding[1]
         if 0 <= row < place.maps[0] and 0 <= column < place.maps[1]:
             chosen[y, x, down, across, row, column] = 1
-    return chosen.flatten(2).view(place.kernel[0] * place.kernel[1], -1)
+    return chosen.flatten(2).view(place.kernel[0] * place.kernel[1], -1).to(device)
 
 
 def multiply(x: Tensor, made: Tensor, bias: Tensor | None, pixels: tuple[int, ...]) -> Tensor:

@@ -34,6 +34,11 @@ def differentiated_twice() -> Iterator[None]:
         _twice.reset(token)
 
 
+def is_differentiated_twice() -> bool:
+    """Whether forward passes are made for a gradient that is to be differentiated itself."""
+    return _twice.get()
+
+
 def _sparing() -> bool:
     """Whether the functions below are to be used; vmap and its like do not know them."""
     return (

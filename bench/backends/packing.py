@@ -18,12 +18,10 @@ from bench.environment import ANY, PACK, pack_size
 from bench.files import FileError, read_json
 from bench.packs import evenly, kind
 from bench.run_folder import RunFolder
+from bench.spec import RunSpec
 from bench.store import Planned
 from wgan import packed
 
-# What a run in a pack of n takes of what it takes alone: (_ONCE + _EACH * n) / n. Of the measured
-# gain, 2.4 times at 4 and 3.4 at 16, this gives 2.1 and 2.9; only shares of slots depend on it.
-_ONCE, _EACH = 0.7, 0.3
 _FULL = 8  # packs for each slot from which on no slot stands idle for long
 
 
@@ -48,7 +46,7 @@ class Pack:
     @property
     def cost(self) -> float:
         """How long it takes, in the units of `base.cost`."""
-        return cost(self.items[0].spec) * _share(self.size)
+        return _cost(self.items[0].spec, self.size)
 
     @property
     def run_ids(self) -> tuple[str, ...]:
@@ -100,9 +98,8 @@ class _Group:
         return [Pack(part, self.size) for part in evenly(self.items, self.parts)]
 
     def costs(self) -> list[float]:
-        alone = cost(self.items[0].spec)
-        parts = evenly(range(len(self.items)), self.parts)
-        return [alone * _share(self.size or len(part)) for part in parts]
+        spec, parts = self.items[0].spec, evenly(range(len(self.items)), self.parts)
+        return [_cost(spec, self.size or len(part)) for part in parts]
 
 
 def form(runs: Iterable[Planned], terms: Terms) -> list[Pack]:
@@ -221,9 +218,9 @@ def _ends(groups: Sequence[_Group], slots: int) -> tuple[list[float], _Group]:
     return sorted(free, reverse=True), groups[-latest[1]]
 
 
-def _share(size: int) -> float:
-    """How long a stack takes, where a run alone takes 1."""
-    return _ONCE + _EACH * size
+def _cost(spec: RunSpec, size: int) -> float:
+    """How long a stack of such runs takes, in the units of `base.cost`."""
+    return cost(spec) * packed.time_of_stack(spec.config, size)
 
 
 def place_in_turn(pack: Pack) -> tuple[float, int]:

@@ -69,6 +69,26 @@ def test_labels_share_the_slots_before_any_is_divided() -> None:
     assert sizes(form(planned(*specs), Terms(2))) == [16, 16, 8, 8]
 
 
+def test_a_sweep_of_four_recipes_and_three_seeds_leaves_no_slot_idle_for_long() -> None:
+    digits = {"dataset": "digits", "network": {"dcgan": {"width": 32}}, "batch_size": 64}
+    specs = [
+        tiny(recipe, seed, **digits)
+        for recipe in ("gan", "wgan", "wgan_gp", "sngan")
+        for seed in range(3)
+    ]
+    assert sizes(form(planned(*specs), Terms(1))) == [3] * 4
+    packs = form(planned(*specs), Terms(2))
+    assert sorted(sizes(packs)) == [1, 2, 3, 3, 3]
+    slots = [0.0, 0.0]
+    for pack in packs:
+        slots.sort()
+        slots[0] += pack.cost
+    single, alone = 6 * 60, (3 * 3 * 6 + 3 * 2) * 60 / 2
+    assert max(slots) - min(slots) < single
+    assert max(slots) < 0.8 * alone
+    assert [pack.cost for pack in packs] == sorted((pack.cost for pack in packs), reverse=True)
+
+
 def test_labels_take_turns_pack_by_pack_with_seeds_in_order() -> None:
     """So that what is finished, whenever a sweep is stopped, can be compared in pairs."""
     specs = [*label("a", 32), *label("b", 32, lr=2e-3)]

@@ -33,6 +33,12 @@ def toy(**settings: Any) -> TrainConfig:
     )
 
 
+def images(**settings: Any) -> TrainConfig:
+    """A small DCGAN on digits, all of whose convolutions are a matrix, in float64."""
+    network = {"dcgan": {"width": 8}}
+    return toy(**{"dataset": "digits", "network": network, "noise_size": 8, **settings})
+
+
 def seeds_of(config: TrainConfig, count: int) -> list[TrainConfig]:
     """The training from seeds 0 to count - 1."""
     return [config.with_seed(seed) for seed in range(count)]
@@ -97,8 +103,13 @@ def gap_of_states(left: TrainState, right: TrainState) -> float:
 
 
 def check_equals_alone(device: str = "cpu", **settings: Any) -> None:
+    """Three toys in a pack of four against each of them alone."""
+    check_pack_of(toy(**settings), device)
+
+
+def check_pack_of(config: TrainConfig, device: str = "cpu") -> None:
     """Three trainings in a pack of four against each of them alone."""
-    configs = seeds_of(toy(**settings), 3)
+    configs = seeds_of(config, 3)
     states, rows = packed(configs, 4, device, log_every=20, evaluate_every=25)
     for config, state, row in zip(configs, states, rows, strict=True):
         expected_state, expected_rows = alone(config, device, log_every=20, evaluate_every=25)

@@ -13,7 +13,8 @@ from wgan.data import Dataset
 from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
 from wgan.optimizers import Optimizer
-from wgan.packed import pays, train_packed, unpackable
+from wgan.packed import pays, time_of_stack, train_packed, unpackable
+from wgan.recipes import recipe_settings
 from wgan.state import new_state
 
 METHODS = [made.name for made in registered(LipschitzMethod) if made.packable]
@@ -73,6 +74,40 @@ def test_bits_do_not_depend_on_position_on_images():
     check_bits(single(dataset="digits"))
 
 
+def convolved(recipe, width=16, **settings):
+    """A short float32 training of a recipe with DCGAN on digits."""
+    network = {"dcgan": {"width": width}}
+    steps = {"critic_steps": 2, "steps": 4}
+    return single(
+        dataset="digits",
+        **{**recipe_settings(recipe), "network": network, "noise_size": 16, **steps, **settings},
+    )
+
+
+@pytest.mark.parametrize("width", [4, 16, 24])
+@pytest.mark.parametrize("recipe", ["gan", "wgan_gp", "sngan"])
+def test_bits_do_not_depend_on_position_with_convolutions(recipe, width):
+    check_bits(convolved(recipe, width))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"precision": "float64"},
+        {"batch_size": 96},
+        {"critic_norm": "layer"},
+        {"critic_norm": "group", "lipschitz": "r1"},
+        {"critic_norm": "instance"},
+        {"critic_norm": "batch"},
+        {"lipschitz": "weight_normalization"},
+        {"lipschitz": {"all": ["orthogonal_regularization", "dragan"]}},
+    ],
+    ids=str,
+)
+def test_bits_do_not_depend_on_position_with_what_else_convolutions_have(settings):
+    check_bits(convolved("wgan_gp", **{"steps": 2, **settings}))
+
+
 @pytest.mark.parametrize("norm", ["layer", "batch"])
 def test_bits_do_not_depend_on_position_with_normalisation(norm):
     check_bits(single(critic_norm=norm))
@@ -80,7 +115,15 @@ def test_bits_do_not_depend_on_position_with_normalisation(norm):
 
 @pytest.mark.parametrize("optimizer", [made.name for made in registered(Optimizer)])
 def test_a_pack_resumed_at_its_size_goes_on_bit_for_bit(tmp_path, optimizer):
-    config = single(optimizer=optimizer, ema=0.5, learning_rate="linear")
+    check_resumed(tmp_path, single(optimizer=optimizer, ema=0.5, learning_rate="linear"))
+
+
+@pytest.mark.parametrize("recipe", ["gan", "sngan"])
+def test_a_pack_of_convolutions_resumed_at_its_size_goes_on_bit_for_bit(tmp_path, recipe):
+    check_resumed(tmp_path, convolved(recipe, ema=0.5))
+
+
+def check_resumed(tmp_path, config):
     configs, data = seeds_of(config, 3), config.dataset.load()
     expected, rows = packed(configs, 4, log_every=2)
 
@@ -262,12 +305,32 @@ def test_what_makes_no_pack_is_refused_in_words():
         ({"network": {"mlp": {"width": 512}}, "batch_size": 256}, "cuda:0", 16),
         ({"network": {"mlp": {"width": 512}}, "lipschitz": "spectral_norm"}, "cpu", 1),
         ({"network": {"mlp": {"width": 64}}, "lipschitz": "spectral_norm"}, "cpu", 16),
-        ({"dataset": "digits", "network": "dcgan"}, "cuda", 1),
+        ({"dataset": "digits", "network": "dcgan"}, "cpu", 1),
+        ({"dataset": "digits", "network": {"dcgan": {"width": 32}}}, "cuda", 1),
+        ({"dataset": "digits", "network": {"dcgan": {"width": 32}}}, "cpu", 16),
+        ({"dataset": "digits", "network": {"dcgan": {"width": 32}}, "batch_size": 512}, "cpu", 1),
         ({"lipschitz": "gradient_normalization"}, "cpu", 1),
     ],
 )
 def test_packing_pays_where_it_was_measured_to(settings, device, size):
     assert pays(single(**{"batch_size": 64, "noise_size": 64, **settings}), device) == size
+
+
+@pytest.mark.parametrize(
+    ("settings", "measured"),
+    [
+        ({"network": {"mlp": {"width": 16}}}, {4: 4.0, 16: 9.83}),
+        ({"network": {"mlp": {"width": 128}}}, {4: 1.91, 16: 2.27}),
+        ({"network": {"mlp": {"width": 512}}}, {4: 1.26, 16: 1.29}),
+        ({"dataset": "digits", "network": {"dcgan": {"width": 8}}}, {3: 2.21, 16: 3.84}),
+        ({"dataset": "digits", "network": {"dcgan": {"width": 32}}}, {3: 1.41, 16: 1.49}),
+    ],
+)
+def test_the_time_of_a_stack_is_near_the_measured(settings, measured):
+    config = single(**{"batch_size": 64, "noise_size": 64, **settings})
+    assert time_of_stack(config, 1) == pytest.approx(1)
+    for size, gain in measured.items():
+        assert 0.7 < time_of_stack(config, size) / (size / gain) < 1.5
 
 
 @pytest.mark.parametrize("made", registered(LipschitzMethod))

@@ -127,7 +127,7 @@ class SpectralNorm(LipschitzMethod):
             division: Any = getattr(layer, "reparametrisation", None)
             weight: Any = getattr(layer, "weight", None)
             if isinstance(division, StackedDividedByKernel):
-                division.iterate(weight, self.power_iterations)
+                division.iterate(weight.flatten(2), self.power_iterations)
 
 
 class DividedByKernel(nn.Module):
@@ -154,12 +154,12 @@ class DividedByKernel(nn.Module):
         return normalised
 
     def stacked(self, held: Mapping[str, Tensor]) -> nn.Module:
-        """The division of k dense layers' weights."""
+        """The division of k layers' weights, (k, out, in)."""
         return StackedDividedByKernel(held["left"], held["right"])
 
 
 class StackedDividedByKernel(nn.Module):
-    """`DividedByKernel` of k dense layers; `left` (k, out), `right` (k, in)."""
+    """`DividedByKernel` of k layers; `left` (k, out), `right` (k, in)."""
 
     def __init__(self, left: Tensor, right: Tensor) -> None:
         super().__init__()
@@ -168,14 +168,15 @@ class StackedDividedByKernel(nn.Module):
     @torch.no_grad()
     def iterate(self, weight: Tensor, times: int) -> None:
         """Algorithm 1, steps 1 and 2, of weights (k, out, in)."""
-        left, right = self.left.unsqueeze(2), self.right.unsqueeze(2)
+        # Vectors are rows: as columns the products take ten times as long.
+        left, right = self.left.unsqueeze(1), self.right.unsqueeze(1)
         for _ in range(times):
-            right.copy_(F.normalize(torch.bmm(weight.transpose(1, 2), left), dim=1))
-            left.copy_(F.normalize(torch.bmm(weight, right), dim=1))
+            right.copy_(F.normalize(torch.bmm(left, weight), dim=2))
+            left.copy_(F.normalize(torch.bmm(right, weight.transpose(1, 2)), dim=2))
 
     def forward(self, weight: Tensor) -> Tensor:
         """Shape (k, out, in), kept."""
-        sigma = torch.bmm(self.left.unsqueeze(1), torch.bmm(weight, self.right.unsqueeze(2)))
+        sigma = torch.bmm(torch.bmm(self.left.unsqueeze(1), weight), self.right.unsqueeze(2))
         normalised: Tensor = weight / sigma
         return normalised
 

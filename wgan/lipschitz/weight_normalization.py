@@ -55,12 +55,12 @@ class UnitLength(nn.Module):
         return weight * factors.view(-1, *[1] * (weight.dim() - 1))
 
     def stacked(self, held: Mapping[str, Tensor]) -> nn.Module:
-        """The lengths of k dense layers' rows."""
+        """The lengths of k layers' rows."""
         return StackedUnitLength(held.get("gain"))
 
 
 class StackedUnitLength(nn.Module):
-    """`UnitLength` of k dense layers; `gain` (k, out) or None."""
+    """`UnitLength` of k layers; `gain` (k, out) or None."""
 
     def __init__(self, gain: Tensor | None) -> None:
         super().__init__()

@@ -12,10 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wgan.layers import ReparametrisedLinear
+from wgan.convolution import Conv2d
+from wgan.layers import ReparametrisedConv2d, ReparametrisedLinear
 from wgan.networks.base import Flat
 from wgan.packed.chain import Chain, ScoresOfGenerated
+from wgan.packed.convolutions import StackedConv2d
 from wgan.packed.networks import StackedLinear, StackedNetwork, leaves
+from wgan.packed.norms import in_batches
+from wgan.piecewise import LeakyReLU, ReLU, differentiated_twice
 
 
 class Judged(NamedTuple):
@@ -31,32 +35,44 @@ class StackedCritic(StackedNetwork):
     def judge(self, batches: Sequence[Tensor], points: Tensor | None) -> Judged:
         """Score each batch (k, N, ...) by itself; the gradients of the scores at `points`.
 
-        All is differentiable in the parameters, not in batches and points.
+        Batches have one size. All is differentiable in the parameters, not in batches and points.
         """
-        scores = [self(batch) for batch in batches]
+        with in_batches(len(batches)):
+            together: Tensor = self(torch.cat(list(batches), dim=1))
+        scores = list(together.chunk(len(batches), dim=1))
         if points is None:
             return Judged(scores, None)
         points = points.detach().requires_grad_()
-        (gradients,) = torch.autograd.grad(self(points).sum(), points, create_graph=True)
+        with differentiated_twice():
+            total = self(points).sum()
+        (gradients,) = torch.autograd.grad(total, points, create_graph=True)
         return Judged(scores, gradients)
 
 
 class ChainedCritic(StackedCritic):
-    """Critics of dense layers and ReLU, differentiated by hand."""
+    """Critics of dense layers, or convolutions that are a matrix, and ReLU, leaky or not.
+
+    They are differentiated by hand.
+    """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         super().__init__(modules)
-        self._dense = [layer for layer in self.layers if isinstance(layer, StackedLinear)]
-        self._biases = [layer.bias for layer in self._dense if layer.bias is not None]
-        # Without reparametrisation the weights' gradients are written where they are to be.
-        self._plain = all(layer.reparametrisation is None for layer in self._dense)
+        self._slope = slope_of(modules[0]) or 0.0
+        self._dense = [
+            layer for layer in self.layers if isinstance(layer, StackedLinear | StackedConv2d)
+        ]
+        # Of plain dense layers the weights' gradients are written where they are to be.
+        self._plain = all(
+            isinstance(layer, StackedLinear) and layer.reparametrisation is None
+            for layer in self._dense
+        )
         held = self.stack.gradients
         self._into = (held[::2], held[1::2]) if self._plain else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(k, N, ...) to scores (k, N), differentiable in x alone."""
         with torch.no_grad():
-            chain = self._chain([layer.effective_weight() for layer in self._dense])
+            chain = self._chain(*self._weights_and_biases(x))
         scores: Tensor = ScoresOfGenerated.apply(chain, x.flatten(2))  # type: ignore[no-untyped-call]
         return scores
 
@@ -64,15 +80,15 @@ class ChainedCritic(StackedCritic):
         """Scores and gradients are leaves; what `backward` needs is kept."""
         joined = torch.cat([*batches, *([] if points is None else [points])], dim=1).flatten(2)
         count = sum(batch.shape[1] for batch in batches)
-        weights = [layer.effective_weight() for layer in self._dense]
-        chain = self._chain(weights)
+        weights, biases = self._weights_and_biases(batches[0])
+        chain = self._chain(weights, biases)
         values = chain.up(joined)
         slopes = chain.down(values)
         scores = chain.scores([value[:, :count] for value in values]).requires_grad_()
         seen = [scores]
         if points is not None:
             seen.append(chain.gradients(slopes, count).requires_grad_())
-        self._kept = chain, values, slopes, seen, weights
+        self._kept = chain, values, slopes, seen, (weights, biases)
         return Judged(
             list(scores.split([batch.shape[1] for batch in batches], dim=1)),
             None if points is None else seen[1].view_as(points),
@@ -80,51 +96,82 @@ class ChainedCritic(StackedCritic):
 
     def backward(self, losses: Tensor) -> None:
         """As in `StackedNetwork`; only once after each `judge`."""
-        chain, values, slopes, seen, weights = self._kept
+        chain, values, slopes, seen, computed = self._kept
         del self._kept
         parameters = list(self.stack.parameters.values())
         by_score, *rest = torch.autograd.grad(losses.sum(), [*seen, *parameters], allow_unused=True)
         by_gradient = rest[0] if len(seen) > 1 else None
-        into = self._into or (
-            [torch.empty_like(weight) for weight in weights],
-            [torch.empty_like(bias) for bias in self._biases],
-        )
+        into = self._into or (_empty_like(computed[0]), _empty_like(computed[1]))
         chain.weigh(values, slopes, by_score, by_gradient, into)
         if not self._plain:
-            self._through_weights(weights, *into)
+            self._through_weights(computed, into)
         # A penalty of the weights themselves has given them a gradient too.
         for held, added in zip(self.stack.gradients, rest[len(seen) - 1 :], strict=True):
             if added is not None:
                 held.add_(added)
 
-    def _chain(self, weights: Sequence[Tensor]) -> Chain:
-        return Chain([w.detach() for w in weights], [bias.detach() for bias in self._biases])
+    def _weights_and_biases(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Of all layers as dense ones, where the critics score x (k, N, ...)."""
+        weights, biases, maps = [], [], tuple(x.shape[3:])
+        for layer in self._dense:
+            weight, bias, maps = layer.as_dense(maps)
+            assert bias is not None
+            weights.append(weight)
+            biases.append(bias)
+        return weights, biases
+
+    def _chain(self, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Chain:
+        return Chain([w.detach() for w in weights], [b.detach() for b in biases], self._slope)
 
     def _through_weights(
-        self, weights: Sequence[Tensor], by_weight: Sequence[Tensor], by_bias: Sequence[Tensor]
+        self, computed: tuple[list[Tensor], list[Tensor]], into: tuple[Sequence[Tensor], ...]
     ) -> None:
-        """Carry the gradient from the effective weights on to the raw parameters."""
+        """Carry the gradient from the effective weights and biases on to the raw parameters."""
         gradients = torch.autograd.grad(
-            [*weights, *self._biases],
+            [*computed[0], *computed[1]],
             list(self.stack.parameters.values()),
-            [*by_weight, *by_bias],
+            [*into[0], *into[1]],
         )
         torch._foreach_copy_(self.stack.gradients, gradients)
 
 
 def stacked_critic(modules: Sequence[nn.Module]) -> StackedCritic:
     """The critics of `modules` as one."""
-    kind = ChainedCritic if is_chain(modules[0]) else StackedCritic
+    kind = StackedCritic if slope_of(modules[0]) is None else ChainedCritic
     return kind(modules)
 
 
-def is_chain(critic: nn.Module) -> bool:
-    """Whether a critic is dense layers with ReLU between them, after flattening."""
-    first, *layers, flat = (layer for _, layer in leaves(critic))
-    if type(first) is not nn.Flatten or type(flat) is not Flat or len(layers) % 2 == 0:
-        return False
+_DENSE = (nn.Linear, ReparametrisedLinear, nn.Conv2d, Conv2d, ReparametrisedConv2d)
+
+
+def slope_of(critic: nn.Module) -> float | None:
+    """The slope below 0 of the one activation of a critic that is a chain, else None.
+
+    A chain is dense layers and convolutions, all with biases, and ReLU, leaky or not, between them;
+    flattening is nothing to it.
+    """
+    *layers, flat = (layer for _, layer in leaves(critic) if type(layer) is not nn.Flatten)
     dense, between = layers[::2], layers[1::2]
-    return all(isinstance(layer, nn.ReLU) for layer in between) and all(
-        type(layer) in (nn.Linear, ReparametrisedLinear) and layer.bias is not None
-        for layer in dense
+    slopes = {_slope(layer) for layer in between} or {0.0}
+    is_chain = (
+        type(flat) is Flat
+        and len(layers) % 2 == 1
+        and len(slopes) == 1
+        and all(type(layer) in _DENSE and layer.bias is not None for layer in dense)
     )
+    return slopes.pop() if is_chain else None
+
+
+def _slope(layer: nn.Module) -> float | None:
+    """Of ReLU, leaky or not; None: it is neither, or one that turns signs."""
+    if type(layer) in (nn.ReLU, ReLU):
+        return 0.0
+    if type(layer) not in (nn.LeakyReLU, LeakyReLU):
+        return None
+    assert isinstance(layer, nn.LeakyReLU)
+    return layer.negative_slope if layer.negative_slope > 0 else None
+
+
+def _empty_like(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Not expanded where they are."""
+    return [torch.empty_like(held, memory_format=torch.contiguous_format) for held in tensors]

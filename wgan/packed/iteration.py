@@ -14,6 +14,7 @@ from torch import Tensor
 from wgan.config import TrainConfig
 from wgan.data import Data
 from wgan.iteration import Seen, due_methods
+from wgan.once import weights_computed_once
 from wgan.packed.state import PackedState
 from wgan.packed.steps import critic_step, generator_step
 from wgan.precision import DTYPES, computing_in
@@ -57,21 +58,22 @@ class Packed:
     def _compute(self) -> Seen:
         config, state = self.config, self.state
 
-        # Train the critics.
+        # Train the critics; meanwhile the generators' weights stay as they are.
         steps = []
-        for update in range(config.critic_steps_before(state.step)):
-            step = critic_step(
-                state.critic,
-                state.generator,
-                state.critic_optimizer,
-                config.loss.stacked,
-                config.lipschitz,
-                self._draw_real("data"),
-                self._draw_noise(),
-                state.streams,
-                state.critic_updates + update,
-            )
-            steps.append(step)
+        with weights_computed_once():
+            for update in range(config.critic_steps_before(state.step)):
+                step = critic_step(
+                    state.critic,
+                    state.generator,
+                    state.critic_optimizer,
+                    config.loss.stacked,
+                    config.lipschitz,
+                    self._draw_real("data"),
+                    self._draw_noise(),
+                    state.streams,
+                    state.critic_updates + update,
+                )
+                steps.append(step)
         seen = Seen(steps, state.critic.gradient_norms())
 
         # Train the generators.

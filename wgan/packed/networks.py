@@ -11,11 +11,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from wgan.layers import ReparametrisedLinear, StackableReparametrisation
+from wgan.convolution import Conv2d, ConvTranspose2d
+from wgan.layers import (
+    Reparametrised,
+    ReparametrisedConv2d,
+    ReparametrisedLinear,
+    StackableReparametrisation,
+)
 from wgan.networks.base import Flat
+from wgan.once import once
+from wgan.packed.convolutions import StackedConv2d, StackedConvTranspose2d
 from wgan.packed.norms import StackedBatchNorm, StackedFeatureNorm
 from wgan.packed.stack import Stack
-from wgan.piecewise import ReLU
+from wgan.piecewise import LeakyReLU, ReLU
 
 
 class StackedLinear(nn.Module):
@@ -38,8 +46,15 @@ class StackedLinear(nn.Module):
         """The weights that the layers compute with, differentiable in the raw ones."""
         if self.reparametrisation is None:
             return self.weight
-        weight: Tensor = self.reparametrisation(self.weight)
-        return weight
+        return once((self, "weight"), lambda: self.reparametrisation(self.weight))  # type: ignore[misc]
+
+    def raw_matrix(self) -> Tensor:
+        """The raw weights, (k, out, in)."""
+        return self.weight
+
+    def as_dense(self, maps: Sequence[int]) -> tuple[Tensor, Tensor | None, tuple[int, ...]]:
+        """Weights and biases, as `StackedConv2d` gives them; maps of no pixels."""
+        return self.effective_weight(), self.bias, ()
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (k, N, in) to (k, N, out)."""
@@ -64,13 +79,25 @@ def _linear(layer: nn.Module, held: Held) -> nn.Module:
     return StackedLinear(held["weight"], held.get("bias"))  # type: ignore[arg-type]
 
 
+def _convolution(layer: nn.Module, held: Held) -> nn.Module:
+    assert isinstance(layer, nn.Conv2d)
+    return StackedConv2d(layer, held["weight"], held.get("bias"))  # type: ignore[arg-type]
+
+
+def _transposed(layer: nn.Module, held: Held) -> nn.Module:
+    assert isinstance(layer, nn.ConvTranspose2d)
+    return StackedConvTranspose2d(layer, held["weight"], held.get("bias"))  # type: ignore[arg-type]
+
+
 def _reparametrised(layer: nn.Module, held: Held) -> nn.Module:
-    assert isinstance(layer, ReparametrisedLinear)
+    assert isinstance(layer, Reparametrised)
     inner = layer.reparametrisation
     assert isinstance(inner, StackableReparametrisation)
     prefix = "reparametrisation."
     own = {key.removeprefix(prefix): held[key] for key in held if key.startswith(prefix)}
-    return StackedLinear(held["weight"], held.get("bias"), inner.stacked(own))  # type: ignore[arg-type]
+    stacked = _convolution(layer, held) if isinstance(layer, nn.Conv2d) else _linear(layer, held)
+    stacked.reparametrisation = inner.stacked(own)
+    return stacked
 
 
 def _layer_norm(layer: nn.Module, held: Held) -> nn.Module:
@@ -84,7 +111,7 @@ def _group_norm(layer: nn.Module, held: Held) -> nn.Module:
 
 
 def _batch_norm(layer: nn.Module, held: Held) -> nn.Module:
-    assert isinstance(layer, nn.BatchNorm1d)
+    assert isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
     stacked = StackedBatchNorm(layer, held["weight"], held["bias"])
     if layer.track_running_stats:
         stacked.running = (
@@ -104,13 +131,21 @@ def _unflatten(layer: nn.Module, held: Held) -> nn.Module:
 STACKED: dict[type[nn.Module], Callable[[nn.Module, Held], nn.Module]] = {
     nn.Linear: _linear,
     ReparametrisedLinear: _reparametrised,
+    nn.Conv2d: _convolution,
+    Conv2d: _convolution,
+    ReparametrisedConv2d: _reparametrised,
+    nn.ConvTranspose2d: _transposed,
+    ConvTranspose2d: _transposed,
     nn.LayerNorm: _layer_norm,
     nn.GroupNorm: _group_norm,
     nn.BatchNorm1d: _batch_norm,
+    nn.BatchNorm2d: _batch_norm,
     nn.Flatten: lambda layer, held: nn.Flatten(2),
     nn.Unflatten: _unflatten,
     nn.ReLU: lambda layer, held: layer,
     ReLU: lambda layer, held: layer,
+    nn.LeakyReLU: lambda layer, held: layer,
+    LeakyReLU: lambda layer, held: layer,
     nn.Tanh: lambda layer, held: layer,
     nn.Identity: lambda layer, held: layer,
     Flat: lambda layer, held: StackedFlat(),
@@ -159,8 +194,12 @@ class StackedNetwork(nn.Module):
         return norms
 
     def matrices(self) -> list[Tensor]:
-        """The raw weights of the dense layers, each (k, out, in)."""
-        return [layer.weight for layer in self.layers if isinstance(layer, StackedLinear)]
+        """The raw weights of the dense and convolutional layers, each (k, out, in)."""
+        return [
+            layer.raw_matrix()
+            for layer in self.layers
+            if isinstance(layer, StackedLinear | StackedConv2d)
+        ]
 
     @torch.no_grad()
     def move_towards(self, other: StackedNetwork, share: float) -> None:

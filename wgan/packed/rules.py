@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import math
+
 import torch
+from torch import nn
 
 from wgan.config import TrainConfig
+from wgan.convolution import is_small_on_cpu
+from wgan.layers import input_shapes
+from wgan.networks.base import Network, Shape
 from wgan.packed.blocks import ALIGNED
+from wgan.packed.convolutions import geometry_of
 from wgan.packed.networks import STACKED, leaves
 from wgan.precision import DTYPES
 
@@ -21,8 +29,11 @@ def unpackable(config: TrainConfig) -> str | None:
     with torch.device("meta"):
         shape = config.dataset.shape
         networks = {
-            "critic": config.network.critic(shape, config.critic_norm),
-            "generator": config.generator.build(config.network, shape, config.noise_size),
+            "critic": (config.network.critic(shape, config.critic_norm), shape),
+            "generator": (
+                config.generator.build(config.network, shape, config.noise_size),
+                (config.noise_size,),
+            ),
         }
     # Matrix products give other bits at another alignment; torch's loops over single numbers go by
     # two vectors of 64 bytes at once, and what is left at the end is computed by other code.
@@ -32,7 +43,7 @@ def unpackable(config: TrainConfig) -> str | None:
             f"batches of {config.batch_size} do not fill whole vectors, so that the bits of a "
             f"training would depend on its place in the pack: {2 * step} and its multiples do"
         )
-    for part, network in networks.items():
+    for part, (network, inputs) in networks.items():
         for name, weight in network.named_parameters():
             if weight.dim() > 1 and weight.numel() % step:
                 return (
@@ -43,15 +54,47 @@ def unpackable(config: TrainConfig) -> str | None:
         for _, layer in leaves(network):
             if type(layer) not in STACKED:
                 return f"the {part} has a layer that cannot be stacked: {type(layer).__name__}"
+        reason = _convolved_by_torch(part, network, inputs, step)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _convolved_by_torch(
+    part: str, network: nn.Module, sample_shape: Shape, step: int
+) -> str | None:
+    """Which convolution of a network on the meta device is no matrix to be stacked, in words."""
+    convolutions = [
+        (name, layer)
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    shapes = input_shapes(network, sample_shape) if convolutions else {}
+    for name, layer in convolutions:
+        maps = shapes[layer][1:]
+        place = geometry_of(layer, maps)
+        if place is None or not is_small_on_cpu(layer.weight, place):
+            return (
+                f"the {part}'s {name}, {type(layer).__name__}, cannot be stacked: only on maps of "
+                f"a few pixels is it one matrix, and here they have {' x '.join(map(str, maps))} "
+                f"and {layer.in_channels} channels become {layer.out_channels}"
+            )
+        size = layer.weight.shape[0] * layer.weight.shape[1]
+        size *= math.prod((*place.maps, *place.result))
+        if size % step:
+            return (
+                f"the matrix of the {part}'s {name} of {size} numbers does not fill whole vectors, "
+                "so that the bits of a training would depend on its place in the pack"
+            )
     return None
 
 
 def pays(config: TrainConfig, device: str) -> int:
     """The largest pack size that was measured to pay for it on this kind of device; 1: none does.
 
-    On the CPU it is 16 up to a product of width and batch size. CPU time of a generator update with
-    5 critic updates, WGAN-GP, depth 3, one thread of an AMD EPYC (32 MiB of L3, shared with other
-    work), eager alone over the pack's share, at pack sizes
+    On the CPU it is 16, of dense layers up to a product of width and batch size. CPU time of a
+    generator update with 5 critic updates, WGAN-GP, depth 3, one thread of an AMD EPYC (32 MiB of
+    L3, shared with other work), eager alone over the pack's share, at pack sizes
 
         data, width, batch       1     2     4     8     16    32
         ring8,  16,  32        1.36  2.76  4.90  7.61 12.86 15.74
@@ -75,24 +118,81 @@ def pays(config: TrainConfig, device: str) -> int:
     32 gains little over 16. With 16 of width 64, batch 64: weight_clipping 4.37, spectral_norm
     4.90, orthogonal_regularization 3.91, layer norm 4.07, batch norm 2.51, float64 2.87. At width
     512 the methods that compute with the weights themselves do not pay (0.86, 0.97), so that
-    theirs, and that of normalised critics, is a smaller product. Convolutions do not pay in groups
-    (0.7 to 0.9, DESIGN section 6) and cannot be stacked here.
+    theirs, and that of normalised critics, is a smaller product.
 
-    On a GPU it is 16 for whatever can be packed: `tests/speed/gpu_packed.py` measures it.
+    Of convolutions it is 16 as far as they can be stacked at all, which is where each is a small
+    matrix. The same for DCGAN on digits, batch 64, at pack sizes
+
+        recipe, width      1     2     3     4     8    16
+        gan,      8      0.87  1.38  1.76  1.96  2.50  2.90
+        wgan,     8      0.99  1.58  2.13  2.22  2.97  3.59
+        wgan_gp,  8      1.05  1.64  2.21  2.50  3.38  3.84
+        sngan,    8      0.82  1.33  1.83  2.17  2.75  3.78
+        gan,     16      1.10  1.53  1.81  1.93  2.36  2.61
+        wgan,    16      1.17  1.67  1.99  2.00  2.40  2.78
+        wgan_gp, 16      1.09  1.51  1.75  1.92  2.40  2.54
+        sngan,   16      0.95  1.32  1.64  1.83  2.36  2.51
+        gan,     32      1.08  1.23  1.36  1.34  1.40  1.39
+        wgan,    32      1.13  1.37  1.44  1.47  1.53  1.51
+        wgan_gp, 32      1.08  1.21  1.41  1.39  1.45  1.49
+        sngan,   32      0.92  1.06  1.24        1.37
+        gan,     64                  0.97  0.98
+        wgan,    64                  1.06  1.05
+        wgan_gp, 64                  1.09  1.13
+        sngan,   64                  0.95  0.97
+
+    64 is not stacked: its inner layers are larger than `wgan.convolution` makes matrices. With 3
+    and 8 of width 32 under wgan_gp: batch 32 1.47 and 1.65, batch 256 1.20 and 1.20, layer norm
+    1.29 and 1.41, weight_normalization 1.31 and 1.50, orthogonal_regularization 1.25 and 1.41, r1
+    1.31 and 1.39, float64 1.16 and 1.21, a dense generator 1.13 and 1.21. In groups convolutions
+    do not pay (0.7 to 0.9, DESIGN section 6).
+
+    On a GPU it is 16 for dense layers: `tests/speed/gpu_packed.py` measures it. A convolution is
+    no matrix there.
     """
     if unpackable(config) is not None:
         return 1
+    maps = _has_maps(config)
     if not device.startswith("cpu"):
-        return _SIZE
+        return 1 if maps else _SIZE
+    if maps:
+        return _SIZE if _work(config) <= _MOST_WORK_OF_MAPS else 1
     plain = config.critic_norm == "none" and all(
         method.name in _GRADIENTS_ALONE for method in config.lipschitz
     )
-    work = getattr(config.network, "width", 0) * config.batch_size
-    work *= 2 if config.precision == "float64" else 1
-    return _SIZE if work <= (_MOST_WORK if plain else _MOST_WORK_OF_OTHERS) else 1
+    return _SIZE if _work(config) <= (_MOST_WORK if plain else _MOST_WORK_OF_OTHERS) else 1
 
 
+def time_of_stack(config: TrainConfig, size: int) -> float:
+    """About how long a stack of so many takes on a CPU, where one training alone takes 1.
+
+    Part of the time is the operations', whatever they compute, and comes once; the rest grows with
+    the stack. From the tables in `pays`, to 0.7 to 1.5 times the measured.
+    """
+    each = min(1.0, _work(config) ** 0.6 / (_OF_MAPS if _has_maps(config) else _OF_DENSE))
+    return 1 - each + each * size
+
+
+def _work(config: TrainConfig) -> int:
+    work: int = getattr(config.network, "width", 0) * config.batch_size
+    return work * (2 if config.precision == "float64" else 1)
+
+
+def _has_maps(config: TrainConfig) -> bool:
+    """Whether the critic has convolutions."""
+    return _convolves(config.network, config.dataset.shape)
+
+
+@functools.lru_cache(maxsize=256)
+def _convolves(network: Network, shape: Shape) -> bool:
+    with torch.device("meta"):
+        critic = network.critic(shape, "none")
+    return any(isinstance(layer, nn.Conv2d) for layer in critic.modules())
+
+
+_OF_DENSE, _OF_MAPS = 710, 160  # what each adds, as `time_of_stack` counts: fitted
 _SIZE = 16
-_MOST_WORK, _MOST_WORK_OF_OTHERS = 2**15, 2**13  # width times batch size
+# Width times batch size.
+_MOST_WORK, _MOST_WORK_OF_OTHERS, _MOST_WORK_OF_MAPS = 2**15, 2**13, 2**13
 # Methods that ask for nothing but gradients, or act on single weights.
 _GRADIENTS_ALONE = ("none", "weight_clipping", "gradient_penalty", "dragan", "r1", "r2")

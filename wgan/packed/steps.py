@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
+from wgan.once import weights_computed_once
 from wgan.packed.critics import StackedCritic
 from wgan.packed.networks import StackedNetwork
 from wgan.steps import CriticStep
@@ -37,21 +38,22 @@ def critic_step(
     with torch.no_grad():
         fake = generator(noise)
 
-    # Score real and generated samples; take the gradients that the due penalties look at.
-    due = [method for method in methods if count % method.every == 0]
-    points = [m.packed_points(real, fake, streams[f"penalty:{m.name}"]) for m in due]
-    asked = [batch for batch in points if batch is not None]
-    (real_scores, fake_scores), gradients = critic.judge([real, fake], _join(asked))
-    critic_loss = loss.critic_loss(real_scores, fake_scores)
+    with weights_computed_once():
+        # Score real and generated samples; take the gradients that the due penalties look at.
+        due = [method for method in methods if count % method.every == 0]
+        points = [m.packed_points(real, fake, streams[f"penalty:{m.name}"]) for m in due]
+        asked = [batch for batch in points if batch is not None]
+        (real_scores, fake_scores), gradients = critic.judge([real, fake], _join(asked))
+        critic_loss = loss.critic_loss(real_scores, fake_scores)
 
-    # Add the constraint's penalty.
-    penalty = torch.zeros_like(critic_loss)
-    norms = _split_norms(gradients, points)
-    for method, seen in zip(due, norms, strict=True):
-        added = method.packed_penalty(critic, seen)
-        if added is not None:
-            lazy = method.every > 1 and method.scale_by_every
-            penalty = penalty + (added * method.every if lazy else added)
+        # Add the constraint's penalty.
+        penalty = torch.zeros_like(critic_loss)
+        norms = _split_norms(gradients, points)
+        for method, seen in zip(due, norms, strict=True):
+            added = method.packed_penalty(critic, seen)
+            if added is not None:
+                lazy = method.every > 1 and method.scale_by_every
+                penalty = penalty + (added * method.every if lazy else added)
 
     # Update, then project back.
     critic.backward(critic_loss + penalty)
@@ -79,9 +81,10 @@ def generator_step(
     critic.requires_grad_(False)
 
     # Score generated samples.
-    fake_scores = critic(generator(noise))
-    real_scores = critic(real) if real is not None else None
-    generator_loss = loss.generator_loss(fake_scores, real_scores)
+    with weights_computed_once():
+        fake_scores = critic(generator(noise))
+        real_scores = critic(real) if real is not None else None
+        generator_loss = loss.generator_loss(fake_scores, real_scores)
 
     # Update.
     generator.backward(generator_loss)
