@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from bench import server
 from bench.verbs.guard import guarded, loading
 from bench.verbs.launch import Launch
 from bench.verbs.options import FOLDER, launched, results_folder, shown, takes_sweep
@@ -67,6 +68,7 @@ def plan(request: Request) -> int:
 @launched
 def run(request: Request, launch: Launch) -> int:
     """Train what is missing. A second call trains nothing twice."""
+    server.begin_ahead(launch)
     with loading():
         from bench.verbs import training
 
@@ -193,6 +195,7 @@ def report(request: Request, reports: Path, claims: bool, claim_sweeps: Path) ->
         if request.overrides or request.only:
             raise click.UsageError("--set and --only need a sweep file.")
     with loading():
+        import bench.report.content  # noqa: F401 - what the verbs would load later
         from bench.verbs import claims as all_claims
         from bench.verbs import reading
 

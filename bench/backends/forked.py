@@ -13,7 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from bench.backends.processes import AtWork, NotStarted, Terms, beginnings, modules_for, train
+from bench import server
+from bench.backends.processes import AtWork, NotStarted, Terms, modules_for, train
 
 SERVER_KILLED = "the process that starts runs was killed"
 _UNKNOWN = 255  # what multiprocessing reports of a process whose server is gone
@@ -45,10 +46,8 @@ class Forked:
         raise NotStarted(SERVER_KILLED)
 
     def _ensure_server(self) -> None:
-        """Start the server if it is not there; it and its children own threads, not the cores."""
-        with beginnings(self._terms.threads):
-            self._context.set_forkserver_preload(list(self.modules))
-            forkserver.ensure_running()
+        """Begin the server if it is not there."""
+        server.ensure(self._terms.threads, self.modules)
 
     def prepare(self, waiting: int) -> None:
         """Nothing: the server is ready for any number."""

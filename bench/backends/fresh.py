@@ -19,7 +19,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from bench.backends.gpus import VISIBLE
-from bench.backends.processes import AtWork, NotStarted, Terms, beginnings, modules_for, train
+from bench.backends.processes import AtWork, NotStarted, Terms, modules_for, train
+from bench.server import beginnings
 from bench.stopping import CutShort, StopRequest
 
 # What a process says when it is ready for its first runs, and for its next ones.

@@ -16,5 +16,5 @@ from bench.environment import warm_up
 PIL.Image.preinit()
 warm_up()
 # Nothing that stands now is collected in the forks: looking through it would copy its memory.
-gc.collect()
 gc.freeze()
+gc.enable()  # which `bench.uncollected` has put off

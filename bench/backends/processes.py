@@ -7,28 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from bench import server
 from bench.lease import LeaseLost
 from bench.limits import die_first
-from bench.stopping import held_back
 from bench.store import Planned
-from bench.threads import environment_with
-from bench.threads import variables as thread_variables
 
-# What runs need. None of it computes anything when imported.
-_LOADED_FIRST = (
-    "bench.worker",
-    "bench.evaluate.points",
-    "torch._dynamo",  # by any optimizer's first step, which takes a second
-    "torch.utils.serialization.config",  # by the first checkpoint
-)
-_LOADED_FOR_IMAGES = ("bench.evaluate.images", "sklearn.datasets.data", "safetensors.torch")
-_LOADED_LAST = ("bench.backends.preloading",)
 # What a process ends with that could not write into its run's folder, plus the error's number.
 UNWRITABLE = 64
 LOST = 63  # what it ends with when its run was taken over, or its folder removed
@@ -50,9 +37,8 @@ class Terms(NamedTuple):
 
 
 def modules_for(runs: Sequence[Planned]) -> tuple[str, ...]:
-    """What processes load ahead for these runs; images take another second and 130 MB."""
-    images = any(len(item.spec.config.dataset.shape) == 3 for item in runs)
-    return (*_LOADED_FIRST, *(_LOADED_FOR_IMAGES if images else ()), *_LOADED_LAST)
+    """What processes load ahead for these runs."""
+    return server.modules(images=any(len(item.spec.config.dataset.shape) == 3 for item in runs))
 
 
 class AtWork(Protocol):
@@ -143,18 +129,3 @@ def train(folders: Sequence[Path], terms: Terms) -> None:
         with contextlib.suppress(OSError):  # its log is where it cannot write
             print(why, file=sys.stderr, flush=True)  # noqa: T201
         sys.exit(UNWRITABLE + error.errno if error.errno else 1)
-
-
-@contextmanager
-def beginnings(threads: int, variables: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Processes that are started within it own `threads` threads, and hear no signal yet.
-
-    A terminal and a scheduler send theirs to all processes. Runs hear them once they can.
-
-    Args:
-        variables: more environment variables for them.
-    """
-    with held_back():
-        resource_tracker.ensure_running()  # when it starts, it lets INT and TERM through again
-    with held_back(), environment_with({**thread_variables(threads), **(variables or {})}):
-        yield

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats as scipy_stats
 
 from bench.claims.claim import Test
 from bench.claims.evidence import Claimed, Evidence, Scale
 from bench.claims.measures import Measure
 from bench.claims.observations import Missing, Observation, Observations, Where, pairs
 from bench.stats.intervals import CLIP
+from bench.stats.rank import ranks
 
 _TO_SCALE: dict[Scale, Callable[[float], float]] = {
     "difference": lambda value: value,
@@ -148,7 +148,7 @@ def trend(
             if len(set(found)) == 1:
                 values.append(0.0)
                 continue
-            order = scipy_stats.rankdata(found)
+            order = ranks(found)
             values.append(float(np.corrcoef(order, np.arange(len(found)))[0, 1]))
         return [_evidence(effect, values, claimed, margin, "difference", ())]
 

@@ -77,7 +77,7 @@ class Real:
     covariance: NDArray[np.float64]
     features: Tensor
     derive: Derive = _computed
-    _kernel_sums: dict[tuple[int, int], list[Any]] = field(default_factory=dict)
+    _kernel_sums: dict[tuple[int, int], NDArray[np.floating[Any]]] = field(default_factory=dict)
 
     @cached_property
     def root(self) -> Root:
@@ -106,7 +106,7 @@ class Real:
         of = {"features": self.features, "neighbours": NEIGHBOURS}
         return torch.from_numpy(self.derive("neighbour radii", of, compute)["radii"])
 
-    def kernel_sums(self, fakes: int, subset_size: int) -> list[Any]:
+    def kernel_sums(self, fakes: int, subset_size: int) -> NDArray[np.floating[Any]]:
         """KID's sums over the reals of each subset, where there are so many fakes."""
         key = (fakes, subset_size)
         if key not in self._kernel_sums:

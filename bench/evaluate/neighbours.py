@@ -8,7 +8,9 @@ the reals' come from the caller, and the k smallest of a row are kept while it i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,18 +48,19 @@ def precision_recall(
         real_radii: the reals' `neighbour_radii`, shape (N,).
         neighbours: k.
     """
-    fake_radii = neighbour_radii(fake, neighbours)
-    fake_is_near = torch.zeros(len(fake), dtype=torch.bool)
+    # Compared by numpy, which takes a third of torch's time.
+    fake_radii = neighbour_radii(fake, neighbours).numpy()
+    fake_is_near = np.zeros(len(fake), dtype=bool)
     real_is_near = []
     for rows, radii in zip(real.split(_BLOCK), real_radii.split(_BLOCK), strict=True):
-        near, start = torch.zeros(len(rows), dtype=torch.bool), 0
-        for distances in _distances(rows, fake):
-            columns = slice(start, start + distances.shape[1])
-            near |= (distances <= fake_radii[columns]).any(dim=1)
-            fake_is_near[columns] |= (distances <= radii[:, None]).any(dim=0)
+        near, start = np.zeros(len(rows), dtype=bool), 0
+        for block in _distances(rows, fake):
+            distances, columns = block.numpy(), slice(start, start + block.shape[1])
+            near |= (distances <= fake_radii[columns]).any(axis=1)
+            fake_is_near[columns] |= (distances <= radii.numpy()[:, None]).any(axis=0)
             start = columns.stop
         real_is_near.append(near)
-    return _share(fake_is_near), _share(torch.cat(real_is_near))
+    return _share(fake_is_near), _share(np.concatenate(real_is_near))
 
 
 def _distances(rows: Tensor, columns: Tensor) -> Iterator[Tensor]:
@@ -65,5 +68,5 @@ def _distances(rows: Tensor, columns: Tensor) -> Iterator[Tensor]:
         yield torch.cdist(rows, part)
 
 
-def _share(true: Tensor) -> float:
-    return true.float().mean().item()
+def _share(true: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
+    return torch.from_numpy(true).float().mean().item()

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from bench.figures import (
     to_pdf,
     to_svg,
 )
+from bench.report.beside import Later
 from bench.report.selection import Drawn
 from bench.report.sentences import counted, listed, quality_name
 from bench.report.sweep_tables import interval_frame, seed_frame
@@ -39,18 +41,28 @@ class Picture:
 
     Attributes:
         name: of the file that the Markdown shows.
-        wide, narrow: the SVG for a page and for a phone.
+        wide_svg, narrow_svg: the SVG for a page and for a phone, or what it comes from.
         title: the figure in a few words.
         caption: what is drawn, which statistic and interval, and n.
         alt: what can be seen, for those who cannot.
     """
 
     name: str
-    wide: bytes
-    narrow: bytes
+    wide_svg: Shape
+    narrow_svg: Shape
     title: str
     caption: str
     alt: str
+
+    @property
+    def wide(self) -> bytes:
+        """The SVG for a page."""
+        return _had(self.wide_svg)
+
+    @property
+    def narrow(self) -> bytes:
+        """The SVG for a phone."""
+        return _had(self.narrow_svg)
 
     @property
     def pdf(self) -> bytes:
@@ -62,6 +74,27 @@ class Drawing(bytes):
     """A figure as SVG, which can also be had as PDF."""
 
     pdf: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One of two SVGs that are drawn beside other work; equal to another of the same bytes."""
+
+    both: Later[tuple[bytes, bytes]]
+    place: int
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Part) and _had(self) == _had(other)
+
+    def __hash__(self) -> int:
+        return hash(_had(self))
+
+
+Shape = bytes | Part
+
+
+def _had(shape: Shape) -> bytes:
+    return shape.both.had()[shape.place] if isinstance(shape, Part) else shape
 
 
 @dataclass(frozen=True)
@@ -210,8 +243,13 @@ def seeds_picture(
     )
 
 
-def both_widths(draw: Callable[[float], Figure], colours: Colours) -> tuple[bytes, bytes]:
-    """The SVG for a page, a `Drawing`, and for a phone."""
+def both_widths(draw: Callable[[float], Figure], colours: Colours) -> tuple[Shape, Shape]:
+    """The SVG for a page, a `Drawing`, and for a phone; drawn beside what is done next."""
+    both = Later(partial(_drawn, draw, colours))
+    return Part(both, 0), Part(both, 1)
+
+
+def _drawn(draw: Callable[[float], Figure], colours: Colours) -> tuple[bytes, bytes]:
     figure = draw(WIDE)
     settle(figure)  # once for SVG and PDF
     wide = Drawing(to_svg(figure, colours))

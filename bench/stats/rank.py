@@ -14,7 +14,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
 
 Vector = npt.NDArray[np.float64]
 
@@ -26,8 +25,21 @@ SAMPLED_PAIRINGS = 10_000
 
 
 def ranks(values: npt.ArrayLike) -> Vector:
-    """Ranks from 1 along the last axis, ties at their mean."""
-    ranked: Vector = scipy.stats.rankdata(np.asarray(values, dtype=np.float64), axis=-1)
+    """Ranks from 1 along the last axis, ties at their mean; NaN throughout where one is NaN.
+
+    scipy.stats.rankdata gives the same and takes 0.4 s to load.
+    """
+    given = np.asarray(values, dtype=np.float64)
+    order = np.argsort(given, axis=-1)
+    ordered = np.take_along_axis(given, order, axis=-1)
+    begins = np.ones(given.shape, dtype=bool)  # where a value is not the one before it
+    begins[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
+    starts = np.flatnonzero(begins)
+    ties = np.diff(np.append(starts, given.size))
+    means = starts % max(1, given.shape[-1]) + (ties + 1) / 2
+    ranked = np.empty(given.shape)
+    np.put_along_axis(ranked, order, np.repeat(means, ties).reshape(given.shape), axis=-1)
+    ranked[np.isnan(given).any(axis=-1)] = math.nan
     return ranked
 
 

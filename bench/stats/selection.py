@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.integrate import quad
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from bench.stats.evaluations import PRIMARY_ESTIMATE, Evaluations
 from bench.stats.intervals import Interval, mean_interval
@@ -72,11 +71,11 @@ def expected_optimism(count: int) -> float:
     """
     if count < 2:
         return 0.0
-
-    def density(x: float) -> float:
-        return float(count * x * norm.pdf(x) * norm.cdf(x) ** (count - 1))
-
-    return float(quad(density, -8, 10, limit=200)[0])
+    # The trapezoid rule, whose error for a smooth function that vanishes at both ends is rounding;
+    # scipy's quadrature takes 0.4 s to load.
+    x = np.linspace(-8, 10, 1801)
+    normal = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+    return float((count * x * normal * ndtr(x) ** (count - 1)).sum() * (x[1] - x[0]))
 
 
 def choose(

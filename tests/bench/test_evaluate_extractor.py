@@ -262,6 +262,25 @@ def test_features_do_not_depend_on_the_batches(extractor, digits):
     assert torch.allclose(whole, parts, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "at_once"),
+    [
+        ("digits_cnn", (1, 8, 8), 196),
+        ("digits_cnn", (3, 8, 8), 65),
+        ("mnist_cnn", (1, 28, 28), 16),
+        ("mnist_cnn", (3, 32, 32), 5),
+    ],
+)
+def test_passes_that_fit_the_cache_give_what_long_ones_do(name, shape, at_once):
+    extractor = make_extractor(name, shape)
+    assert extractor.batch_size == at_once
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (2 * at_once + 3, *shape), generator=rng, dtype=torch.uint8)
+    found, long = extractor(images), replace(extractor, batch_size=500)(images)
+    assert torch.allclose(found.features, long.features, rtol=1e-6, atol=1e-6)
+    assert torch.allclose(found.logits, long.logits, rtol=1e-6, atol=1e-5)
+
+
 def test_the_weights_hash_is_that_of_the_file(extractor):
     assert extractor.weights_hash == hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
 

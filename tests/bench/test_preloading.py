@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -88,3 +89,59 @@ def test_what_images_need_is_loaded_for_images_alone(tmp_path: Path) -> None:
     backend.submit(planned(tmp_path, DIGITS))
     assert "bench.evaluate.images" in backend._processes.modules
     assert backend._processes.modules[-1] == "bench.backends.preloading"
+
+
+WATCHED = """
+import sys
+from multiprocessing import forkserver
+from bench import cli, server
+
+begun, begin = [], forkserver.ensure_running
+def watched():
+    begin()
+    begun.append(("torch" in sys.modules, forkserver._forkserver._forkserver_pid))
+forkserver.ensure_running = watched
+try:
+    cli.main(sys.argv[1:])
+except SystemExit:
+    pass
+print([loaded for loaded, _ in begun[:2]], len({pid for _, pid in begun}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "[False, True] 1"),  # ahead, and for the first of its runs: it is there
+        (("--backend", "inline"), "[] 0"),
+        (("--gpus", "0", "--slots", "1"), "[] 0"),  # refused later on
+        (("--backend", "slurm", "--slots", "1"), "[] 0"),
+    ],
+    ids=["cores", "inline", "gpus", "slurm"],
+)
+def test_the_server_of_runs_on_cores_is_begun_before_torch_is_loaded(
+    tmp_path: Path, options: tuple[str, ...], told: str
+) -> None:
+    sweep = tmp_path / "s.yaml"
+    sweep.write_text(
+        "name: s\nquestion: Is it?\nbase: {dataset: ring8, network: {mlp: {width: 4}}, steps: 1}\n"
+        "grid: {recipe: [wgan, gan]}\nevaluate: {every: 1, samples: 20}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, "run", str(sweep), *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == told
+
+
+def test_memory_is_searched_again_once_all_is_loaded() -> None:
+    loaded = "bench.uncollected", "bench.backends.preloading"
+    assert (modules_for(())[0], modules_for(())[-1]) == loaded
+    code = "import gc; import bench.uncollected; assert not gc.isenabled()\n"
+    code += "import bench.backends.preloading; assert gc.isenabled() and gc.get_freeze_count()"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

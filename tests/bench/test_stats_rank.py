@@ -44,6 +44,14 @@ def test_ranks_are_scipys(row):
     np.testing.assert_array_equal(ranks(row), scipy.stats.rankdata(row))
 
 
+@pytest.mark.parametrize("shape", [(0,), (1,), (7, 1), (3, 0), (40, 23), (4, 5, 11)])
+@pytest.mark.parametrize("hole", [1.0, math.inf, -math.inf, math.nan])
+def test_ranks_of_tables_are_scipys_row_by_row(shape, hole):
+    table = np.random.default_rng(0).integers(-4, 5, shape).astype(float)
+    table.flat[::17] = hole
+    np.testing.assert_array_equal(ranks(table), scipy.stats.rankdata(table, axis=-1))
+
+
 @given(st.integers(0, 10**6), st.integers(20, 40))
 @settings(max_examples=50)
 def test_the_time_adjustment_is_a_regression_of_the_ranks(seed, count):

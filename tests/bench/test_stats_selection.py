@@ -4,11 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fake_records import fake_records
+from scipy.integrate import quad
+from scipy.stats import norm
 
 from bench.stats import mean_interval, track
 from bench.stats.descriptions import taken_by_run
 from bench.stats.resolution import detectable, resolve
-from bench.stats.selection import choose, select
+from bench.stats.selection import choose, expected_optimism, select
 
 FLOOR = 7.0
 
@@ -178,3 +180,12 @@ def test_short_runs_and_no_runs_resolve_nothing():
     assert not found.could_exclude
     (nothing,) = track(short.runs.assign(state="pending"), short.curves, "fid", floor=FLOOR)
     assert math.isnan(resolve(nothing).found_from)
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 41, 1000, 100_000])
+def test_the_expected_optimism_is_the_integral(count):
+    def density(x):
+        return count * x * norm.pdf(x) * norm.cdf(x) ** (count - 1)
+
+    known = quad(density, -8, 10, limit=500, epsabs=1e-13, epsrel=1e-13)[0]
+    assert expected_optimism(count) == pytest.approx(known, abs=1e-11)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from wgan.data import (
     SwissRoll,
     as_float,
     as_pixels,
+    digits,
 )
 from wgan.random import stream
 
@@ -102,6 +105,33 @@ def test_digits_are_scikit_learns_and_the_splits_share_none():
     assert sorted(ours) == sorted(theirs)
     assert not set(ours[:1437]) & set(ours[1437:])
     assert set(DIGITS.held_out_labels.tolist()) == set(range(10))
+
+
+def test_digits_are_read_without_scikit_learn_and_with_it_alike(monkeypatch):
+    code = (
+        "import sys; from wgan.data import Digits; Digits().load(); print('sklearn' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    ink, labels = digits._read()
+    their_ink, their_labels = load_digits(return_X_y=True)
+    np.testing.assert_array_equal(ink, their_ink)
+    np.testing.assert_array_equal(labels, their_labels)
+    monkeypatch.setattr(digits, "_numbers", lambda text: None)  # of a release with another file
+    again = Digits().load()
+    for name in ("train", "held_out", "train_labels", "held_out_labels"):
+        assert torch.equal(getattr(again, name), getattr(DIGITS, name))
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"1,2", b"1,2.0\n", b"1, 2\n", b"1,,2\n", b"1,200\n", b"1,2\n3\n", b"1,-2\n"]
+)
+def test_what_is_no_table_of_small_numbers_is_not_read_as_one(text):
+    assert digits._numbers(text) is None
+
+
+def test_a_table_of_small_numbers_is_read():
+    assert digits._numbers(b"0,16,7\n99,5,10\n").tolist() == [[0, 16, 7], [99, 5, 10]]
 
 
 def test_digits_are_split_alike_every_time():
