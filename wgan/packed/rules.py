@@ -169,7 +169,7 @@ def time_of_stack(config: TrainConfig, size: int) -> float:
     Part of the time is the operations', whatever they compute, and comes once; the rest grows with
     the stack. From the tables in `pays`, to 0.7 to 1.5 times the measured.
     """
-    each = min(1.0, float(_work(config)) ** 0.6 / (_OF_MAPS if _has_maps(config) else _OF_DENSE))
+    each = min(1.0, math.pow(_work(config), 0.6) / (_OF_MAPS if _has_maps(config) else _OF_DENSE))
     return 1 - each + each * size
 
 
