@@ -52,10 +52,10 @@ def function_of(group: str) -> Callable[..., dict[str, Figure]]:
     return found
 
 
-def measure(group: str, rounds: int = 0) -> dict[str, Any]:
+def measure(group: str, rounds: int = 0, *, adopts: bool = False) -> dict[str, Any]:
     """The figures of a group by name, the company, or why there are none, ready for JSON."""
     wanted = rounds or _FEWER.get(group, 0)
-    company = Company()
+    company = Company(adopts=adopts)
     try:
         with company:
             measured = function_of(group)(
@@ -74,7 +74,7 @@ def measure(group: str, rounds: int = 0) -> dict[str, Any]:
 
 def main() -> None:
     group, path, rounds = sys.argv[1:4]
-    Path(path).write_text(json.dumps(measure(group, int(rounds))))
+    Path(path).write_text(json.dumps(measure(group, int(rounds), adopts=True)))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ two times taken apart. What else was going on meanwhile is written down beside t
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import statistics
 import time
@@ -19,6 +21,7 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 QUIET_SHARE = 0.05  # of all cores: what others may use before the machine counts as busy
 _STEAL_FIELD = 7  # of the first line of /proc/stat, in ticks
 _IDLE_FIELDS = (3, 4)
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
@@ -83,15 +86,27 @@ class Company:
         others: the share of all cores' time that went to processes that are not ours or our
             children's, as far as those had been waited for by the end.
         steal: the share that the hypervisor kept; load: of the last minute, at the end.
+
+    Args:
+        adopts: whether processes that children of ours leave behind, as runners do their servers,
+            become ours (Linux), and all children that have ended are waited for: for a process in
+            which nobody else waits for any.
     """
 
     others = steal = load = 0.0
 
+    def __init__(self, *, adopts: bool = False) -> None:
+        self._adopts = adopts
+
     def __enter__(self) -> Company:
+        if self._adopts:
+            _adopt_orphans()
         self._began, self._ticks, self._own = time.perf_counter(), _ticks(), _own_seconds()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._adopts:
+            _bury()
         whole = (time.perf_counter() - self._began) * (os.cpu_count() or 1)
         used, stolen = (after - before for before, after in zip(self._ticks, _ticks(), strict=True))
         self.others = max(0.0, (used - (_own_seconds() - self._own)) / whole)
@@ -122,6 +137,19 @@ def parse_ticks(text: str, ticks_per_second: int) -> tuple[float, float]:
     stolen = fields[_STEAL_FIELD]
     used = sum(fields) - stolen - sum(fields[place] for place in _IDLE_FIELDS)
     return used / ticks_per_second, stolen / ticks_per_second
+
+
+def _adopt_orphans() -> None:
+    """Let processes whose parents end before them become children of this one: prctl(2)."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _bury() -> None:
+    """Wait for the children that have ended, so that their time is counted as ours."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _own_seconds() -> float:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.speed.ratios import Company, Spread, interleaved, parse_ticks, ratios
+
+ROOT = Path(__file__).parents[2]
 
 STAT = "cpu  1000 100 500 9000 300 7 20 60 40 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n"
 
@@ -103,3 +108,22 @@ def test_company_is_measured_on_this_machine():
     assert 0 <= plain["others"] <= 1.2
     assert 0 <= plain["steal"] <= 1
     assert plain["quiet"] == (company.others + company.steal <= 0.05)
+
+
+# Leaves a process behind that works for half a second and tells nobody when it ends.
+LEFT_BEHIND = """
+import os, subprocess, sys, time
+from tests.speed.ratios import Company, _own_seconds
+work = "import os, time\\nif os.fork(): os._exit(0)\\nwhile time.process_time() < 0.5: pass"
+with Company(adopts=sys.argv[1] == "yes"):
+    done = subprocess.run([sys.executable, "-c", work], stdout=subprocess.PIPE)
+    time.sleep(2)
+print(_own_seconds() > 0.5 + time.process_time())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("adopts", "counted"), [("yes", "True"), ("no", "False")])
+def test_what_a_child_leaves_behind_is_no_company(adopts, counted):
+    words = [sys.executable, "-c", LEFT_BEHIND, adopts]
+    assert subprocess.check_output(words, cwd=ROOT, text=True).strip() == counted
