@@ -1,14 +1,9 @@
 """Convolutions in the form that is fastest for their shapes; each form is the same linear map.
 
-On a CPU torch's own convolutions are close to the processor's limit, but for two kinds:
-
-- Maps of a few pixels, as digits have: a whole layer is then one small matrix, whose product takes
-  0.4 to 0.9 of the time, and a tenth of it where a layer goes back to the pixels of a grey image.
-- The weight's gradient in bf16 where many channels meet on small maps: the same sum, written as a
-  dilated convolution, takes half of the time.
-
-`Conv2d` and `ConvTranspose2d` take either where it was measured to pay, and torch's own elsewhere.
-Derivatives of every order go the same way.
+On a CPU torch's own convolutions are close to the processor's limit, but for maps of a few pixels,
+as digits have. There a whole layer is one small matrix, whose product takes 0.4 to 0.9 of the time,
+and a tenth of it where a layer goes back to the pixels of a grey image. `Conv2d` and
+`ConvTranspose2d` take it where it was measured to pay, and torch's own elsewhere.
 """
 
 from __future__ import annotations
@@ -17,12 +12,11 @@ import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_input
 
 from wgan.once import once
 
@@ -30,11 +24,6 @@ from wgan.once import once
 # then have: of DCGAN on 8 x 8 all layers at width 32, the outer ones at 64 (measured).
 _LARGEST_MATRIX = 2**17
 _MOST_KERNELS = 4
-
-# Pixels of a result up to which, and channels from which, a dilated convolution gives the weight's
-# gradient in bf16 sooner than torch: 1.05 to 2.9 times as fast, beyond them 0.2 to 0.95.
-_FEW_PIXELS = 64
-_MANY_CHANNELS = 16
 
 _by_torch: ContextVar[bool] = ContextVar("_by_torch", default=False)
 
@@ -83,11 +72,6 @@ class Conv2d(nn.Conv2d):
         if place is not None and is_small(weight, place):
             made = once((self, "matrix"), lambda: matrix(weight, place))
             return multiply(x, made, self.bias, place.result)
-        if place is not None and _in_bf16(x) and _gains_in_bf16(weight, place):
-            halves = (
-                None if held is None else held.to(torch.bfloat16) for held in (x, weight, self.bias)
-            )
-            return _differentiable(_Maps, *halves, place)
         result: Tensor = self._conv_forward(x, weight, self.bias)
         return result
 
@@ -185,100 +169,3 @@ def multiply(x: Tensor, made: Tensor, bias: Tensor | None, pixels: tuple[int, ..
         result = torch.baddbmm(bias.unsqueeze(1), flat, made.transpose(1, 2))
     maps: Tensor = result.unflatten(-1, (-1, *pixels))
     return maps
-
-
-def _in_bf16(x: Tensor) -> bool:
-    """Whether the functions below can be asked; vmap and its like do not know them."""
-    return (
-        x.device.type == "cpu"
-        and torch.is_autocast_enabled("cpu")
-        and torch.get_autocast_dtype("cpu") is torch.bfloat16
-        and not torch._C._are_functorch_transforms_active()
-    )
-
-
-def _gains_in_bf16(weight: Tensor, place: Geometry) -> bool:
-    down, across = place.result
-    return down * across <= _FEW_PIXELS and weight.shape[1] >= _MANY_CHANNELS
-
-
-def _differentiable(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
-    result: Tensor = function.apply(*arguments)
-    return result
-
-
-# <g, x * w> is linear in each of maps x, kernel w and results g. Its three derivatives are the
-# functions below, and theirs are again the same three.
-
-
-class _Maps(torch.autograd.Function):
-    """X * w + bias, (N, O, H', W')."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, at: Geometry) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.set_materialize_grads(False)
-        ctx.at = at
-        return F.conv2d(x, weight, bias, at.stride, at.padding)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor | None) -> tuple[Tensor | None, ...]:
-        (x, weight), wanted = ctx.saved_tensors, ctx.needs_input_grad
-        if g is None:
-            return None, None, None, None
-        return (
-            _differentiable(_Inputs, g, weight, ctx.at) if wanted[0] else None,
-            _differentiable(_Weights, x, g, ctx.at) if wanted[1] else None,
-            g.sum((0, 2, 3)) if wanted[2] else None,
-            None,
-        )
-
-
-class _Inputs(torch.autograd.Function):
-    """The gradient in x of <g, x * w>, (N, C, H, W)."""
-
-    @staticmethod
-    def forward(ctx: Any, g: Tensor, weight: Tensor, at: Geometry) -> Tensor:
-        ctx.save_for_backward(g, weight)
-        ctx.set_materialize_grads(False)
-        ctx.at = at
-        shape = (len(g), weight.shape[1], *at.maps)
-        result: Tensor = conv2d_input(shape, weight, g, at.stride, at.padding)
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, x: Tensor | None) -> tuple[Tensor | None, ...]:
-        (g, weight), wanted = ctx.saved_tensors, ctx.needs_input_grad
-        if x is None:
-            return None, None, None
-        return (
-            _differentiable(_Maps, x, weight, None, ctx.at) if wanted[0] else None,
-            _differentiable(_Weights, x, g, ctx.at) if wanted[1] else None,
-            None,
-        )
-
-
-class _Weights(torch.autograd.Function):
-    """The gradient in w of <g, x * w>, (O, C, h, w): a dilated convolution over the samples."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, g: Tensor, at: Geometry) -> Tensor:
-        ctx.save_for_backward(x, g)
-        ctx.set_materialize_grads(False)
-        ctx.at = at
-        turned = F.conv2d(
-            x.transpose(0, 1), g.transpose(0, 1), None, 1, at.padding, dilation=at.stride
-        )
-        # Where the stride leaves a last row of pixels out there are more places than the kernel's.
-        return turned[:, :, : at.kernel[0], : at.kernel[1]].transpose(0, 1).contiguous()
-
-    @staticmethod
-    def backward(ctx: Any, weight: Tensor | None) -> tuple[Tensor | None, ...]:
-        (x, g), wanted = ctx.saved_tensors, ctx.needs_input_grad
-        if weight is None:
-            return None, None, None
-        return (
-            _differentiable(_Inputs, g, weight, ctx.at) if wanted[0] else None,
-            _differentiable(_Maps, x, weight, None, ctx.at) if wanted[1] else None,
-            None,
-        )

@@ -129,46 +129,6 @@ def test_a_small_transposed_layer_and_its_derivatives_are_torch_s(
     check_as_torch_s(layer, x)
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_the_three_forms_in_bf16_are_torch_s_to_the_second_derivative(place):
-    """The functions themselves, in float64, where rounding hides nothing."""
-    layer, x = layer_at(place), normal(4, 3, *place.maps)
-
-    class Ours(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = layer
-
-        def forward(self, maps: torch.Tensor) -> torch.Tensor:
-            return convolution._Maps.apply(maps, layer.weight, layer.bias, place)
-
-    ours = derivatives(Ours(), x)
-    with convolved_by_torch():
-        stock = derivatives(layer, x)
-    for left, right in zip(ours, stock, strict=True):
-        assert (left - right).abs().max() <= ROUNDING * right.abs().max()
-
-
-@pytest.mark.parametrize("name", ["_Maps", "_Inputs", "_Weights"])
-@pytest.mark.parametrize("place", [PLACES[0], PLACES[3]])
-def test_the_three_forms_derivatives_are_those_of_differences(place, name):
-    x, weight = normal(2, 2, *place.maps), normal(2, 2, *place.kernel, seed=1)
-    g = normal(2, 2, *place.result, seed=2)
-    given = {
-        "_Maps": (x, weight, normal(2, seed=3)),
-        "_Inputs": (g, weight),
-        "_Weights": (x, g),
-    }[name]
-    for held in given:
-        held.requires_grad_()
-
-    def form(*tensors: torch.Tensor) -> torch.Tensor:
-        return getattr(convolution, name).apply(*tensors, place)
-
-    torch.autograd.gradcheck(form, given)
-    torch.autograd.gradgradcheck(form, given)
-
-
 def formed(layer: nn.Module, x: torch.Tensor) -> str:
     """How a layer's forward was made."""
     with Flops() as flops:
@@ -264,60 +224,3 @@ def test_an_update_under_every_method_is_as_by_torch_s_convolutions(method, norm
             assert (left - right).abs().max() <= 1e-8 * max(1.0, float(right.abs().max()))
         compared += 1
     assert compared or norm != "none"
-
-
-# In bf16.
-
-
-def in_bf16(layer: nn.Module, x: torch.Tensor, stock: bool) -> list[torch.Tensor]:
-    """Value, slope and a penalty's gradient in the weight, computed in bf16."""
-    weight = layer.weight
-    x = x.detach().requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
-        if stock:
-            with convolved_by_torch():
-                value = layer(x)
-        else:
-            value = layer(x)
-        (slope,) = torch.autograd.grad(value.float().square().sum(), x, create_graph=True)
-    (further,) = torch.autograd.grad(slope.float().square().mean(), weight)
-    return [value.detach(), slope.detach(), further]
-
-
-@pytest.fixture
-def dilated(monkeypatch) -> list[int]:
-    """Grows by one whenever a weight's gradient is made by a dilated convolution."""
-    asked: list[int] = []
-    made = convolution._Weights.forward
-    monkeypatch.setattr(
-        convolution._Weights,
-        "forward",
-        staticmethod(lambda *given: asked.append(1) or made(*given)),
-    )
-    return asked
-
-
-def test_bf16_is_as_near_to_the_truth_as_torch_s_own(dilated):
-    layer, x = Conv2d(32, 64, 4, 2, 1), normal(16, 32, 8, 8).float()
-    exact = copy.deepcopy(layer).double()
-    value = exact(points := x.double().requires_grad_())
-    (slope,) = torch.autograd.grad(value.square().sum(), points, create_graph=True)
-    (further,) = torch.autograd.grad(slope.square().mean(), exact.weight)
-    truth = [value.detach(), slope.detach(), further]
-    ours, stock = in_bf16(layer, x, stock=False), in_bf16(layer, x, stock=True)
-    assert dilated
-    for found, other, true in zip(ours, stock, truth, strict=True):
-        assert found.dtype == other.dtype
-        errors = [float((part.double() - true).norm() / true.norm()) for part in (found, other)]
-        assert 1e-5 < errors[0] < 1.1 * errors[1] + 1e-4
-
-
-@pytest.mark.parametrize(
-    ("layer", "maps"),
-    [(Conv2d(3, 32, 4, 2, 1), (16, 16)), (Conv2d(32, 32, 3, padding=1), (16, 16))],
-    ids=["few channels", "many pixels"],
-)
-def test_bf16_elsewhere_is_torch_s_bit_for_bit(layer, maps, dilated):
-    x = normal(4, layer.in_channels, *maps).float()
-    assert same(in_bf16(layer, x, stock=False), in_bf16(layer, x, stock=True))
-    assert not dilated
