@@ -20,6 +20,7 @@ from bench.resume import ResumeRefused
 from bench.session import Material, Place, read_material
 from bench.stopping import CutShort, StopRequest
 from wgan import packed
+from wgan.memory import keep_freed_memory
 from wgan.train import Pause
 
 Left = list[tuple[Path, ...]]  # what is to be trained afterwards, together each
@@ -188,11 +189,11 @@ class Crew:
     def _pauses(self, size: int) -> Generator[Pauses]:
         members = list(self.members)
         first = members[0]
+        keep_freed_memory()
         if size == 1:
             for pause in first.session.pauses():
                 yield Alone((pause,))
             return
-        packed.keep_freed_memory()
         yield from packed.train_packed(
             [member.spec.config for member in members],
             first.session.data,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +18,13 @@ from tests.speed.arithmetic import Passes, needed_of_a_step
 from tests.speed.figure import Figure
 from tests.speed.loops import CleanLoop, drawn_from
 from tests.speed.networks import copy_weights, dcgan_critic, dcgan_generator
-from tests.speed.ours import BATCH_SIZE, NOISE_SIZE, Ours, configured, random_images
+from tests.speed.ours import BATCH_SIZE, NOISE_SIZE, configured, random_images
 from tests.speed.ratios import interleaved, ratios
+from tests.speed.told import Told
 from wgan.components import ConfigError
 from wgan.config import TrainConfig
 from wgan.data import Images, as_float
-from wgan.train import TrainState
+from wgan.train import TrainState, new_state
 
 SHAPE, WIDTH, BASE = (3, 32, 32), 128, 4
 ROUNDS = 7
@@ -54,30 +56,40 @@ def clean_loop(
 def conv_step(threads: int, rounds: int = ROUNDS, width: int = WIDTH) -> dict[str, Figure]:
     """All figures of this step; without those in bfloat16 where the tree or the machine has none.
 
-    Each side makes one whole step a round: five updates of the critic and one of the generator.
+    Each side is a process, and makes one whole step a round: five updates of the critic and one of
+    the generator.
     """
     torch.set_num_threads(threads)
     data = random_images()
-    ours = Ours(config_of(width=width), data)
-    clean = clean_loop(ours.state, as_float(data.train), width)
+    clean = clean_loop(new_state(config_of(width=width), data), as_float(data.train), width)
     peak = Peak(clean.critic)
-    sides: dict[str, Callable[[], object]] = {
-        "clean": lambda: clean.run(1),
-        "ours": lambda: ours.run(1),
-        "peak": peak.measure,
-    }
+    kinds = {"clean": "clean", "ours": "float32"}
     lacking = without_bf16()
     if not lacking:
-        half = Ours(config_of("bf16", width), data)
-        sides["ours bf16"] = lambda: half.run(1)
-    for side in sides.values():
-        side()  # warm: thread pools, allocator, optimizer state
-    peak.best.clear()
-    seconds = interleaved(sides, rounds)
+        kinds["ours bf16"] = "bf16"
+    module = ["-m", "tests.speed.conv_side"]
+    told = {
+        name: Told([*module, kind, str(threads), str(width)], threads)
+        for name, kind in kinds.items()
+    }
+    sides: dict[str, Callable[[], object]] = {
+        **{name: partial(side.run, 1) for name, side in told.items()},
+        "peak": peak.measure,
+    }
+    try:
+        for side in told.values():
+            side.wait()
+        peak.measure()
+        peak.best.clear()
+        seconds = interleaved(sides, rounds)
+    finally:
+        for side in told.values():
+            side.close()
     peak_seconds = seconds.pop("peak")
     del peak_seconds
 
-    def figure(slow: str, fast: str, remark: str = "") -> Figure:
+    def figure(slow: str, fast: str) -> Figure:
+        remark = "each side is a process; ours keeps the memory that it frees, as a run's does"
         pair = {side: seconds[side] for side in (slow, fast)}
         return Figure(ratios(seconds, slow, fast), pair, threads, remark=remark)
 

@@ -6,9 +6,6 @@ threads; ours are then two packs of 8 in two processes of one thread, as the har
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,6 +17,7 @@ from tests.speed.loops import CleanLoop
 from tests.speed.networks import copy_weights, mlp_critic, mlp_generator
 from tests.speed.ours import BATCH_SIZE, configured
 from tests.speed.ratios import interleaved, ratios
+from tests.speed.told import Told
 from wgan.config import TrainConfig
 from wgan.packed import train_packed
 from wgan.train import TrainState, new_state
@@ -117,38 +115,20 @@ class Crew:
     """Two processes that share the seeds, ready to run; a round lasts until both are through."""
 
     def __init__(self, kind: str, width: int, threads: int | None, count: int = SEEDS) -> None:
-        variables = {
-            name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")
-        }
-        if threads is not None:
-            variables["OMP_NUM_THREADS"] = str(threads)
-        words = [sys.executable, "-m", "tests.speed.pack_worker", kind, str(width), str(count // 2)]
-        self.workers = [
-            subprocess.Popen(
-                words, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                text=True,
-            )
-            for _ in range(2)
-        ]  # fmt: skip
+        words = ["-m", "tests.speed.pack_worker", kind, str(width), str(count // 2)]
+        self.workers = [Told(words, threads) for _ in range(2)]
         for worker in self.workers:
-            self._heard(worker)
+            worker.wait()
 
     def run(self, steps: int) -> None:
         for worker in self.workers:
-            assert worker.stdin is not None
-            worker.stdin.write(f"{steps}\n")
-            worker.stdin.flush()
+            worker.tell(steps)
         for worker in self.workers:
-            self._heard(worker)
+            worker.wait()
 
     def close(self) -> None:
         for worker in self.workers:
-            worker.communicate()  # the end of its input ends it
-
-    def _heard(self, worker: subprocess.Popen[str]) -> None:
-        assert worker.stdout is not None
-        if worker.stdout.readline() != "ready\n":
-            raise RuntimeError(f"a worker ended with {worker.wait()}; what it said stands above")
+            worker.close()
 
 
 def pack_workers(threads: int, rounds: int = ROUNDS) -> dict[str, Figure]:

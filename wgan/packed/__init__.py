@@ -5,13 +5,11 @@ make one operation of k: the same numbers, in less time. It is not for whoever w
 loss: what can be stacked says so, and everything else trains alone.
 """
 
-from wgan.packed.memory import keep_freed_memory
 from wgan.packed.rules import pays, time_of_stack, unpackable
 from wgan.packed.train import PackedPause, train_packed
 
 __all__ = [
     "PackedPause",
-    "keep_freed_memory",
     "pays",
     "time_of_stack",
     "train_packed",

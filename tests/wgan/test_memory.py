@@ -1,4 +1,4 @@
-"""A process that trains packs keeps the memory that it frees."""
+"""A process that trains keeps the memory that it frees."""
 
 import platform
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wgan.packed import memory
+from wgan import memory
 
 FAULTS = """
 import resource, runpy
