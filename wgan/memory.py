@@ -14,9 +14,9 @@ def keep_freed_memory() -> None:
     """Let this process keep what it frees, up to 1 GiB, to be used again.
 
     A step allocates and frees some MB at each operation. By default they go back to the system and
-    come again page by page, which took 15 % of the time of three stacked DCGANs, and 7 % of that of
-    one at 32 x 32 (2 % in bf16; two processes told in turn, 6 rounds, two threads). Where the C
-    library is not glibc nothing is changed.
+    come again page by page, which took 7 % of the time of a DCGAN's step at 32 x 32, and 4 % in
+    bf16 (`python -m tests.speed.choices memory float32`, two threads). Where the C library is not
+    glibc nothing is changed.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

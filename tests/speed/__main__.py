@@ -32,7 +32,7 @@ _FAILED, _USAGE = 1, 2
 def asked(words: list[str] | None = None) -> argparse.Namespace:
     """The command line; exits with 2 at an unknown group."""
     parser = argparse.ArgumentParser(prog="python -m tests.speed", description=__doc__)
-    parser.add_argument("groups", nargs="*", choices=[*GROUPS, TABLE, []], metavar="GROUP")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join([*GROUPS, TABLE]))
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "speed")
     parser.add_argument("--rounds", type=int, default=0, help="of each group; 0: its own number")
     parser.add_argument(
@@ -43,7 +43,11 @@ def asked(words: list[str] | None = None) -> argparse.Namespace:
         help="figures made on a GPU, to be taken up",
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a row is missed")
-    return parser.parse_args(words)
+    told = parser.parse_args(words)
+    for group in told.groups:
+        if group not in (*GROUPS, TABLE):
+            parser.error(f"there is no group {group!r}: {', '.join([*GROUPS, TABLE])}")
+    return told
 
 
 def main(words: list[str] | None = None) -> int:

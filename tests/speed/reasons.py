@@ -6,13 +6,15 @@ ONLY=table` writes the report anew without measuring.
 
 REASONS: dict[str, str] = {
     "conv_step_bf16": (
-        "torch's convolutions in bf16 take 0.78 of the step. Their weight gradients as dilated "
-        "convolutions were tried and gain nothing in a step (0.985 to 1.0 times), in which torch "
-        "makes both gradients at once. In other hours 2.04 and 2.08 were read here"
+        "torch's convolutions are 0.93 of the step's time (python -m tests.speed.choices share "
+        "bf16). Weight gradients as dilated convolutions were tried: they gain nothing in a step, "
+        "where torch makes both gradients of a layer at once. Commits bf5d2d4 and 9619b8a read "
+        "2.08 and 2.04 here"
     ),
     "conv_step_bf16_ours": (
-        "the same; and keeping freed memory gains 7 % in float32 and 2 % in bf16, so that it makes "
-        "both steps faster and this ratio smaller. Without it 1.78 and 1.83 were read here"
+        "the same; and keeping freed memory gains 7 % in float32 and 4 % in bf16 (python -m "
+        "tests.speed.choices memory), so that it makes both steps faster and this ratio smaller. "
+        "Before it commits bf5d2d4 and 9619b8a read 1.78 and 1.83"
     ),
     "mlp_step_tutorial": (
         "matrix products are most of the step and are the same for both; the rest of the rival's "

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.speed import loops
+from tests.speed import choices, loops
 from tests.speed.loops import CleanLoop, TutorialLoop, drawn_from, loaded_from
 from tests.speed.networks import (
     copy_weights,
@@ -180,3 +180,10 @@ def test_the_script_s_recipes_are_the_harness_s(recipe):
         training.step()
         largest = max(p.abs().max().item() for p in training.critic.parameters())
         assert largest == pytest.approx(config.lipschitz[0].limit)
+
+
+@pytest.mark.slow
+def test_what_the_choices_rest_on_can_be_measured():
+    """The figures themselves are for a quiet machine."""
+    assert 0.2 < choices.forms("wgan_gp", 8, rounds=1, steps=1) < 20
+    assert set(choices.packs("sngan", 8, [2], rounds=1, steps=1)) == {2}

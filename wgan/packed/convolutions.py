@@ -43,29 +43,29 @@ class StackedConv2d(nn.Module):
         Returns:
             Weights (k, O H' W', C H W), biases (k, O H' W') or None, and the pixels (H', W').
         """
-        place = self._place(maps)
+        made, place = self._made(maps)
         bias = self.bias
         if bias is not None:
             pixels = place.result[0] * place.result[1]
             bias = bias.unsqueeze(2).expand(*bias.shape, pixels).flatten(1)  # type: ignore[assignment]
-        return once((self, "matrix"), lambda: self._matrix(place)), bias, place.result
+        return made, bias, place.result
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (k, N, C, H, W) to (k, N, O, H', W')."""
-        place = self._place(x.shape[3:])
-        made = once((self, "matrix"), lambda: self._matrix(place))
+        made, place = self._made(x.shape[3:])
         return multiply(x, made, self.bias, place.result)
+
+    def _made(self, maps: Sequence[int]) -> tuple[Tensor, Geometry]:
+        """The matrices, and what they do to places."""
+        place = geometry(self._like[0], maps)
+        assert place is not None, f"{self._like[0]} has no matrix"
+        return once((self, "matrix"), lambda: self._matrix(place)), place
 
     def _matrix(self, place: Geometry) -> Tensor:
         weight: Tensor = self.weight
         if self.reparametrisation is not None:
             weight = self.reparametrisation(self.raw_matrix()).view_as(weight)
         return matrix(weight, place)
-
-    def _place(self, maps: Sequence[int]) -> Geometry:
-        place = geometry(self._like[0], maps)
-        assert place is not None, f"{self._like[0]} has no matrix"
-        return place
 
 
 class StackedConvTranspose2d(nn.Module):

@@ -121,31 +121,26 @@ def pays(config: TrainConfig, device: str) -> int:
     theirs, and that of normalised critics, is a smaller product.
 
     Of convolutions it is 16 as far as they can be stacked at all, which is where each is a small
-    matrix. The same for DCGAN on digits, batch 64, at pack sizes
+    matrix. The same for DCGAN on digits, batch 64, at pack sizes, on a machine that did nothing
+    else (`python -m tests.speed.choices packs wgan_gp 32 2 3 4 8 16`)
 
-        recipe, width      1     2     3     4     8    16
-        gan,      8      0.87  1.38  1.76  1.96  2.50  2.90
-        wgan,     8      0.99  1.58  2.13  2.22  2.97  3.59
-        wgan_gp,  8      1.05  1.64  2.21  2.50  3.38  3.84
-        sngan,    8      0.82  1.33  1.83  2.17  2.75  3.78
-        gan,     16      1.10  1.53  1.81  1.93  2.36  2.61
-        wgan,    16      1.17  1.67  1.99  2.00  2.40  2.78
-        wgan_gp, 16      1.09  1.51  1.75  1.92  2.40  2.54
-        sngan,   16      0.95  1.32  1.64  1.83  2.36  2.51
-        gan,     32      1.08  1.23  1.36  1.34  1.40  1.39
-        wgan,    32      1.13  1.37  1.44  1.47  1.53  1.51
-        wgan_gp, 32      1.08  1.21  1.41  1.39  1.45  1.49
-        sngan,   32      0.92  1.06  1.24        1.37
-        gan,     64                  0.97  0.98
-        wgan,    64                  1.06  1.05
-        wgan_gp, 64                  1.09  1.13
-        sngan,   64                  0.95  0.97
+        recipe, width     2     3     4     8    16
+        gan,      8    1.40  1.70  1.93  2.39  2.76
+        wgan,     8    1.60  2.04  2.28  2.78  3.17
+        wgan_gp,  8    1.59  1.94  2.10  2.57  3.02
+        sngan,    8    1.34  1.72  1.96  2.46  2.94
+        gan,     16    1.32  1.53  1.68  1.91  2.04
+        wgan,    16    1.50  1.72  1.79  2.15  2.27
+        wgan_gp, 16    1.42  1.58  1.75  1.99  2.07
+        sngan,   16    1.24  1.46  1.53  1.94  2.22
+        gan,     32    1.16  1.26  1.35  1.43  1.44
+        wgan,    32    1.27  1.42  1.45  1.51  1.54
+        wgan_gp, 32    1.24  1.33  1.38  1.41  1.59
+        sngan,   32    1.22  1.33  1.39  1.45  1.34
 
-    64 is not stacked: its inner layers are larger than `wgan.convolution` makes matrices. With 3
-    and 8 of width 32 under wgan_gp: batch 32 1.47 and 1.65, batch 256 1.20 and 1.20, layer norm
-    1.29 and 1.41, weight_normalization 1.31 and 1.50, orthogonal_regularization 1.25 and 1.41, r1
-    1.31 and 1.39, float64 1.16 and 1.21, a dense generator 1.13 and 1.21. In groups convolutions
-    do not pay (0.7 to 0.9, DESIGN section 6).
+    64 is not stacked: its inner layers are larger than `wgan.convolution` makes matrices. At width
+    32 other batches (32, 256), norms, methods and float64 gave 1.13 to 1.65 in threes and eights,
+    read once beside other work. In groups convolutions do not pay (0.7 to 0.9, DESIGN section 6).
 
     On a GPU it is 16 for dense layers: `tests/speed/gpu_packed.py` measures it. A convolution is
     no matrix there.
