@@ -1,31 +1,34 @@
 """Convolutions in the form that is fastest for their shapes; each form is the same linear map.
 
 On a CPU torch's own convolutions are close to the processor's limit, but for maps of a few pixels,
-as digits have. There a whole layer is one small matrix, whose product takes less time, most of all
-where a layer goes back to the pixels of a grey image. `Conv2d` and `ConvTranspose2d` take it where
-it was measured to pay, and torch's own elsewhere.
+as digits have. There a layer is a matrix product or a few (`wgan.forms`), which take less time,
+most of all where a layer goes back to the pixels of a grey image. `Conv2d` and `ConvTranspose2d`
+take the form that was measured to pay, and torch's own elsewhere.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from wgan.forms import Form, Geometry, Whole, strips_of
 from wgan.once import once
 
-# Numbers in a layer's matrix up to which it pays, and how many times a kernel's pixels the maps may
-# then have: of DCGAN on 8 x 8 all layers at width 32, the outer ones at 64. By torch's a step takes
-# 1.91, 1.64, 1.19 and 1.03 times as long at width 8, 16, 32 and 64 (WGAN-GP, one thread,
-# `python -m tests.speed.choices forms wgan_gp 8`).
+# Numbers in a layer's matrix up to which a whole one pays, and how many times a kernel's pixels the
+# maps may then have.
 _LARGEST_MATRIX = 2**17
 _MOST_KERNELS = 4
+# Pixels of a result up to which strips pay, and how many channels, before times after, have to meet
+# there in all layers that are computed as one: with fewer operations cost more than they spare.
+_MOST_RESULTS = 4
+_LEAST_CHANNELS, _MOST_CHANNELS = 2**12, 2**15
+_IMAGE = 4  # channels that an image has at most
 
 _by_torch: ContextVar[bool] = ContextVar("_by_torch", default=False)
 
@@ -40,27 +43,6 @@ def convolved_by_torch() -> Iterator[None]:
         _by_torch.reset(token)
 
 
-class Geometry(NamedTuple):
-    """What a convolution does to places; each is (vertical, horizontal).
-
-    Attributes:
-        maps: pixels of the maps that it takes.
-    """
-
-    maps: tuple[int, ...]
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-
-    @property
-    def result(self) -> tuple[int, ...]:
-        """Pixels of the maps that it makes."""
-        return tuple(
-            (size + 2 * padding - kernel) // stride + 1
-            for size, kernel, stride, padding in zip(*self, strict=True)
-        )
-
-
 class Conv2d(nn.Conv2d):
     """A convolution, (N, C, H, W) to (N, O, H', W')."""
 
@@ -70,12 +52,12 @@ class Conv2d(nn.Conv2d):
 
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         """The same with `weight` (O, C, h, w) in the place of the layer's own."""
-        place = geometry(self, x.shape[2:])
-        if place is not None and is_small(weight, place):
-            made = once((self, "matrix"), lambda: matrix(weight, place))
-            return multiply(x, made, self.bias, place.result)
-        result: Tensor = self._conv_forward(x, weight, self.bias)
-        return result
+        form = form_for(self, x)
+        if form is None:
+            result: Tensor = self._conv_forward(x, weight, self.bias)
+            return result
+        operand = once((self, form), lambda: form.operand(weight))
+        return form.there(x, operand, self.bias)
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -83,25 +65,69 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """As torch's."""
-        place = None if output_size else transposed_geometry(self, input.shape[2:])
-        if place is None or not is_small(self.weight, place):
+        form = None if output_size else form_for(self, input)
+        if form is None:
             return super().forward(input, output_size)
-        turned = matrix(self.weight, place).transpose(-2, -1)
-        return multiply(input, turned, self.bias, place.maps)
+        operand = once((self, form), lambda: form.operand(self.weight))
+        return form.back(input, operand, self.bias)
 
 
-def geometry(layer: nn.Conv2d, maps: Sequence[int]) -> Geometry | None:
-    """Of a layer on maps of so many pixels; None: one that only torch's own convolution can do."""
-    if _by_torch.get() or not _is_plain(layer) or isinstance(layer.padding, str):
+def form_for(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> Form | None:
+    """The form in which a layer is to take maps x (N, C, H, W); None: torch's own."""
+    if x.device.type != "cpu" or _by_torch.get():
         return None
-    return Geometry(tuple(maps), layer.kernel_size, layer.stride, layer.padding)
+    # In bf16 strips would be rounded before they are added up.
+    return form_on_cpu(layer, x.shape[2:], strips=not torch.is_autocast_enabled("cpu"))
 
 
-def transposed_geometry(layer: nn.ConvTranspose2d, maps: Sequence[int]) -> Geometry | None:
-    """Of the convolution that the layer is the transpose of, as it takes maps of so many pixels."""
-    if _by_torch.get() or not _is_plain(layer) or set(layer.output_padding) != {0}:
+def form_on_cpu(
+    layer: nn.Conv2d | nn.ConvTranspose2d,
+    maps: Sequence[int],
+    layers: int = 1,
+    *,
+    strips: bool = True,
+) -> Form | None:
+    """The form that pays on a CPU for so many layers on maps of so many pixels, or None.
+
+    Of DCGAN on 8 x 8 all layers have one at width 8 to 128. By torch's own convolutions a step
+    takes 1.84, 1.64, 1.23, 1.08 and 1.23 times as long at width 8, 16, 32, 64 and 128 (WGAN-GP,
+    one thread, `python -m tests.speed.choices forms wgan_gp 8`).
+    """
+    place = geometry(layer, maps)
+    if place is None:
         return None
-    padding: tuple[int, ...] = layer.padding  # type: ignore[assignment]
+    return _form(place, *layer.weight.shape[:2], layers, strips)
+
+
+@functools.lru_cache(maxsize=256)
+def _form(place: Geometry, outputs: int, inputs: int, layers: int, strips: bool) -> Form | None:
+    """Of layers with kernels (O, C, h, w), of a convolution or that which has a transpose."""
+    results = math.prod(place.result)
+    channels = outputs * inputs
+    few = results <= _MOST_RESULTS and channels <= _MOST_CHANNELS
+    if strips and few and channels * layers >= _LEAST_CHANNELS:
+        return strips_of(place)
+    within = math.prod(place.maps) <= _MOST_KERNELS * math.prod(place.kernel)
+    small = channels * results * math.prod(place.maps) <= _LARGEST_MATRIX
+    # A wide layer of an image stands beside strips.
+    wide = strips and inputs <= _IMAGE and 2 * outputs**2 >= _LEAST_CHANNELS
+    return Whole(place, innermost=layers > 1 or wide) if within and small else None
+
+
+def geometry(layer: nn.Conv2d | nn.ConvTranspose2d, maps: Sequence[int]) -> Geometry | None:
+    """Of a layer on maps of so many pixels; None: one that only torch's own convolution can do.
+
+    That of a transpose is the geometry of the convolution that it is the transpose of, as that one
+    takes maps.
+    """
+    is_plain = layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
+    padding = layer.padding
+    if not is_plain or isinstance(padding, str):
+        return None
+    if isinstance(layer, nn.Conv2d):
+        return Geometry(tuple(maps), layer.kernel_size, layer.stride, padding)
+    if set(layer.output_padding) != {0}:
+        return None
     grown = (
         (size - 1) * stride + kernel - 2 * around
         for size, kernel, stride, around in zip(
@@ -109,65 +135,3 @@ def transposed_geometry(layer: nn.ConvTranspose2d, maps: Sequence[int]) -> Geome
         )
     )
     return Geometry(tuple(grown), layer.kernel_size, layer.stride, padding)
-
-
-def _is_plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
-    return layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
-
-
-def is_small(weight: Tensor, place: Geometry) -> bool:
-    """Whether `matrix` pays for kernels (..., O, C, h, w)."""
-    return weight.device.type == "cpu" and is_small_on_cpu(weight, place)
-
-
-def is_small_on_cpu(weight: Tensor, place: Geometry) -> bool:
-    """Whether it would pay for kernels of this shape, were they on a CPU."""
-    (height, width), (down, across) = place.maps, place.result
-    size = weight.shape[-4] * weight.shape[-3] * height * width * down * across
-    within = height * width <= _MOST_KERNELS * place.kernel[0] * place.kernel[1]
-    return within and size <= _LARGEST_MATRIX
-
-
-def matrix(weight: Tensor, place: Geometry) -> Tensor:
-    """The matrix of the convolution, (..., O H' W', C H W), of kernels (..., O, C, h, w).
-
-    Each of its entries is one of the kernel's or zero. `...` is nothing, or k for k layers, of
-    which none sees in what place it stands.
-    """
-    *stack, outputs, inputs = weight.shape[:-2]
-    kernels = weight.reshape(*stack, outputs * inputs, -1)
-    chosen = _selection(place, weight.dtype, weight.device)
-    entries = torch.bmm(kernels, chosen.expand(*stack, -1, -1)) if stack else kernels @ chosen
-    pixels = place.maps[0] * place.maps[1]
-    entries = entries.view(*stack, outputs, inputs, -1, pixels).transpose(-3, -2)
-    return entries.reshape(*stack, -1, inputs * pixels)
-
-
-@functools.lru_cache(maxsize=64)
-def _selection(place: Geometry, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Which place of the kernel joins which pixels, ones and zeros, (h w, H' W' H W)."""
-    chosen = torch.zeros(*place.kernel, *place.result, *place.maps, dtype=dtype)
-    for y, x, down, across in torch.cartesian_prod(
-        *(torch.arange(size) for size in (*place.kernel, *place.result))
-    ).tolist():
-        row = place.stride[0] * down + y - place.padding[0]
-        column = place.stride[1] * across + x - place.padding[1]
-        if 0 <= row < place.maps[0] and 0 <= column < place.maps[1]:
-            chosen[y, x, down, across, row, column] = 1
-    return chosen.flatten(2).view(place.kernel[0] * place.kernel[1], -1).to(device)
-
-
-def multiply(x: Tensor, made: Tensor, bias: Tensor | None, pixels: tuple[int, ...]) -> Tensor:
-    """Maps (..., N, C, H, W) times a `matrix`, (..., N, O, *pixels); bias (..., O) or None."""
-    stacked = made.dim() == 3
-    flat = x.flatten(1 + stacked)
-    if bias is not None:
-        bias = bias.unsqueeze(-1).expand(*bias.shape, pixels[0] * pixels[1]).flatten(-2)
-    if not stacked:
-        result = F.linear(flat, made, bias)
-    elif bias is None:
-        result = torch.bmm(flat, made.transpose(1, 2))
-    else:
-        result = torch.baddbmm(bias.unsqueeze(1), flat, made.transpose(1, 2))
-    maps: Tensor = result.unflatten(-1, (-1, *pixels))
-    return maps

@@ -97,9 +97,11 @@ class _Group:
     def packs(self) -> list[Pack]:
         return [Pack(part, self.size) for part in evenly(self.items, self.parts)]
 
-    def costs(self) -> list[float]:
+    def costs(self) -> list[tuple[float, float]]:
+        """Of each pack the cost, by which its turn comes, and about how long it really takes."""
         spec, parts = self.items[0].spec, evenly(range(len(self.items)), self.parts)
-        return [_cost(spec, self.size or len(part)) for part in parts]
+        costs = [_cost(spec, self.size or len(part)) for part in parts]
+        return [(cost_, cost_ * _update_time(spec)) for cost_ in costs]
 
 
 def form(runs: Iterable[Planned], terms: Terms) -> list[Pack]:
@@ -205,14 +207,14 @@ def _fill_slots(groups: Sequence[_Group], slots: int) -> None:
 def _ends(groups: Sequence[_Group], slots: int) -> tuple[list[float], _Group]:
     """When each slot ends, the last first, and the group of the pack that ends last."""
     packs = sorted(
-        ((cost, -number) for number, group in enumerate(groups) for cost in group.costs()),
-        reverse=True,
+        ((*costs, -number) for number, group in enumerate(groups) for costs in group.costs()),
+        key=lambda pack: (-pack[0], -pack[2]),
     )
     free = [0.0] * slots
     heapq.heapify(free)
     latest = (-1.0, 0)
-    for cost_, number in packs:
-        end = heapq.heappop(free) + cost_
+    for _, seconds, number in packs:
+        end = heapq.heappop(free) + seconds
         heapq.heappush(free, end)
         latest = max(latest, (end, number))
     return sorted(free, reverse=True), groups[-latest[1]]
@@ -221,6 +223,13 @@ def _ends(groups: Sequence[_Group], slots: int) -> tuple[list[float], _Group]:
 def _cost(spec: RunSpec, size: int) -> float:
     """How long a stack of such runs takes, in the units of `base.cost`."""
     return cost(spec) * packed.time_of_stack(spec.config, size)
+
+
+def _update_time(spec: RunSpec) -> float:
+    """About how long an update takes, where one of a critic without a constraint takes 1."""
+    config = spec.config
+    critic = 1 + sum((method.update_time - 1) / method.every for method in config.lipschitz)
+    return (config.critic_steps * critic + 1) / (config.critic_steps + 1)
 
 
 def place_in_turn(pack: Pack) -> tuple[float, int]:

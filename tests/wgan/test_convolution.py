@@ -1,29 +1,20 @@
-"""Every form of a convolution is the map that torch's is, and so are its derivatives."""
+"""Layers take the form that pays, and are torch's convolutions in whichever; so is an update."""
 
 from __future__ import annotations
 
 import copy
-import math
 
 import pytest
 import torch
-from small import DIGITS, largest_gap, normal, registered, rng, same, small
+from small import DIGITS, normal, registered, rng, same, small
 from stock_layers import our_gradients
 from torch import nn
-from torch.nn import functional as F
 
-from wgan import convolution
 from wgan.components import ConfigError
 from wgan.config import CRITIC_NORMS
-from wgan.convolution import (
-    Conv2d,
-    ConvTranspose2d,
-    Geometry,
-    convolved_by_torch,
-    matrix,
-    multiply,
-)
+from wgan.convolution import Conv2d, ConvTranspose2d, convolved_by_torch, form_for, form_on_cpu
 from wgan.diagnostics import Flops
+from wgan.forms import Geometry, Strips, Whole, strips_of
 from wgan.lipschitz import LipschitzMethod
 from wgan.networks import Network
 from wgan.once import weights_computed_once
@@ -64,52 +55,11 @@ def check_as_torch_s(layer: nn.Module, x: torch.Tensor) -> None:
         assert (left - right).abs().max() <= ROUNDING * right.abs().max()
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_matrix_is_what_the_convolution_does_to_each_pixel(place):
-    weight = normal(2, 3, *place.kernel)
-    pixels = torch.eye(3 * place.maps[0] * place.maps[1], dtype=torch.float64)
-    images = F.conv2d(pixels.view(-1, 3, *place.maps), weight, None, place.stride, place.padding)
-    assert images.shape[2:] == place.result
-    assert torch.equal(matrix(weight, place), images.flatten(1).t())
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("place", PLACES)
-def test_matrices_of_a_stack_are_those_of_each_and_their_place_changes_no_bit(place, dtype):
-    weights = normal(3, 4, 4, *place.kernel).to(dtype)  # each fills whole vectors
-    pixels = (math.prod(place.result), math.prod(place.maps))
-    towards = normal(3, 4 * pixels[0], 4 * pixels[1]).to(dtype)
-
-    def made(order: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        held = weights[order].requires_grad_()
-        stacked = matrix(held, place)
-        (stacked * towards[order]).sum().backward()
-        return stacked.detach(), held.grad
-
-    stacked, gradient = made([0, 1, 2])
-    assert torch.equal(stacked, torch.stack([matrix(weight, place) for weight in weights]))
-    turned, gradient_turned = made([2, 0, 1])
-    assert torch.equal(turned, stacked[[2, 0, 1]])
-    assert torch.equal(gradient_turned, gradient[[2, 0, 1]])
-
-
-@pytest.mark.parametrize("bias", [True, False])
-def test_maps_times_stacked_matrices_are_each_layer_s(bias):
-    place = PLACES[0]
-    layers = [layer_at(place, bias=bias) for _ in range(3)]
-    x = normal(3, 5, 3, *place.maps)
-    made = matrix(torch.stack([layer.weight for layer in layers]), place)
-    biases = torch.stack([layer.bias for layer in layers]) if bias else None
-    found = multiply(x, made, biases, place.result)
-    expected = torch.stack([layer(maps) for layer, maps in zip(layers, x, strict=True)])
-    assert largest_gap([found], [expected]) < ROUNDING
-
-
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("place", PLACES)
 def test_a_small_layer_and_its_derivatives_are_torch_s(place, bias):
     layer, x = layer_at(place, bias=bias), normal(4, 3, *place.maps)
-    assert convolution.is_small(layer.weight, place)
+    assert form_on_cpu(layer, place.maps) == Whole(place)
     check_as_torch_s(layer, x)
 
 
@@ -129,6 +79,15 @@ def test_a_small_transposed_layer_and_its_derivatives_are_torch_s(
     check_as_torch_s(layer, x)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", [Conv2d, ConvTranspose2d])
+def test_a_wide_layer_is_made_of_strips_and_its_derivatives_are_torch_s(kind, bias):
+    layer = kind(64, 64, 4, 2, 1, bias=bias).double()
+    x = normal(3, 64, *((4, 4) if kind is Conv2d else (2, 2)))
+    assert isinstance(form_on_cpu(layer, x.shape[2:]), Strips)
+    check_as_torch_s(layer, x)
+
+
 def formed(layer: nn.Module, x: torch.Tensor) -> str:
     """How a layer's forward was made."""
     with Flops() as flops:
@@ -137,14 +96,38 @@ def formed(layer: nn.Module, x: torch.Tensor) -> str:
 
 
 def test_small_maps_are_products_and_others_convolutions():
-    grey, wide = Conv2d(1, 32, 4, 2, 1), Conv2d(64, 128, 4, 2, 1)
+    grey, wide = Conv2d(1, 32, 4, 2, 1), Conv2d(256, 512, 4, 2, 1)
     assert formed(grey, torch.zeros(2, 1, 8, 8)) == "product"
     assert formed(grey, torch.zeros(2, 1, 16, 16)) == "convolution"
-    assert formed(wide, torch.zeros(2, 64, 4, 4)) == "convolution"
+    assert formed(wide, torch.zeros(2, 256, 4, 4)) == "convolution"
     assert formed(ConvTranspose2d(32, 1, 4, 2, 1), torch.zeros(2, 32, 4, 4)) == "product"
-    assert formed(ConvTranspose2d(128, 64, 4, 2, 1), torch.zeros(2, 128, 2, 2)) == "convolution"
+    assert formed(ConvTranspose2d(128, 64, 4, 2, 1), torch.zeros(2, 128, 2, 2)) == "product"
+    assert formed(ConvTranspose2d(512, 256, 4, 2, 1), torch.zeros(2, 512, 2, 2)) == "convolution"
     with convolved_by_torch():
         assert formed(grey, torch.zeros(2, 1, 8, 8)) == "convolution"
+
+
+def test_more_layers_at_once_are_sooner_made_of_strips():
+    layer, place = Conv2d(32, 64, 4, 2, 1), PLACES[0]
+    assert form_on_cpu(layer, (4, 4)) == Whole(place)
+    assert form_on_cpu(layer, (4, 4), 2) == strips_of(place)
+    assert form_on_cpu(Conv2d(4, 8, 4, 2, 1), (4, 4), 2) == Whole(place, innermost=True)
+    assert form_on_cpu(layer, (4, 4), 2, strips=False) == Whole(place, innermost=True)
+
+
+def test_an_image_s_layer_gives_channels_innermost_where_strips_follow():
+    image = Geometry((8, 8), (4, 4), (2, 2), (1, 1))
+    assert form_on_cpu(Conv2d(1, 32, 4, 2, 1), (8, 8)) == Whole(image)
+    assert form_on_cpu(Conv2d(1, 64, 4, 2, 1), (8, 8)) == Whole(image, innermost=True)
+    assert form_on_cpu(ConvTranspose2d(64, 1, 4, 2, 1), (4, 4)) == Whole(image, innermost=True)
+
+
+def test_in_bf16_nothing_is_rounded_between_strips():
+    layer, x = Conv2d(64, 128, 4, 2, 1), normal(2, 64, 4, 4).float()
+    assert isinstance(form_for(layer, x), Strips)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert form_for(layer, x) is None
+        assert layer(x).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(
@@ -171,10 +154,11 @@ def test_a_transposed_layer_takes_an_output_size_as_torch_s_does():
     assert layer(torch.zeros(1, 2, 4, 4), output_size=[8, 8]).shape == (1, 2, 8, 8)
 
 
-def test_a_matrix_is_made_once_where_weights_are(monkeypatch):
-    made = []
-    monkeypatch.setattr(convolution, "matrix", lambda *given: made.append(1) or matrix(*given))
-    layer, x = layer_at(PLACES[0]), normal(2, 3, 4, 4)
+@pytest.mark.parametrize("kind", [Conv2d, ConvTranspose2d])
+def test_an_operand_is_made_once_where_weights_are(kind, monkeypatch):
+    made, operand = [], Whole.operand
+    monkeypatch.setattr(Whole, "operand", lambda *given: made.append(1) or operand(*given))
+    layer, x = kind(3, 2, 4, 2, 1).double(), normal(2, 3, 4, 4)
     layer(x), layer(x)
     assert len(made) == 2
     with weights_computed_once():
@@ -187,11 +171,14 @@ def test_a_matrix_is_made_once_where_weights_are(monkeypatch):
 # A whole update of the critic.
 
 
-def allowed(method: str, network: str, norm: str):
+def allowed(method: str, network: str, norm: str, width: int):
     """The configuration in float64, or None where the three do not go together."""
     try:
         return small(
-            lipschitz=method, network={network: {"width": 8}}, critic_norm=norm, precision="float64"
+            lipschitz=method,
+            network={network: {"width": width}},
+            critic_norm=norm,
+            precision="float64",
         )
     except ConfigError:
         return None
@@ -206,12 +193,11 @@ def update(config):
     return our_gradients(state, config, real, noise, streams)
 
 
-@pytest.mark.parametrize("norm", CRITIC_NORMS)
-@pytest.mark.parametrize("method", [made.name for made in registered(LipschitzMethod)])
-def test_an_update_under_every_method_is_as_by_torch_s_convolutions(method, norm):
+def check_update(method: str, norm: str, networks: list[str], width: int) -> int:
+    """Compare an update with one by torch's convolutions; how many networks there were."""
     compared = 0
-    for network in sorted(Network.registry):
-        config = allowed(method, network, norm)
+    for network in networks:
+        config = allowed(method, network, norm, width)
         if config is None:
             continue
         ours = update(config)
@@ -223,4 +209,25 @@ def test_an_update_under_every_method_is_as_by_torch_s_convolutions(method, norm
             # Where a gradient is nothing but rounding it has no scale of its own.
             assert (left - right).abs().max() <= 1e-8 * max(1.0, float(right.abs().max()))
         compared += 1
-    assert compared or norm != "none"
+    return compared
+
+
+METHODS = [made.name for made in registered(LipschitzMethod)]
+
+
+@pytest.mark.parametrize("norm", CRITIC_NORMS)
+@pytest.mark.parametrize("method", METHODS)
+def test_an_update_under_every_method_is_as_by_torch_s_convolutions(method, norm):
+    assert check_update(method, norm, sorted(Network.registry), 8) or norm != "none"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_update_in_strips_under_every_method_is_as_by_torch_s_convolutions(method):
+    assert check_update(method, "none", ["dcgan"], 64)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", [norm for norm in CRITIC_NORMS if norm != "none"])
+@pytest.mark.parametrize("method", METHODS)
+def test_an_update_in_strips_with_each_normalisation_is_as_by_torch_s(method, norm):
+    check_update(method, norm, ["dcgan"], 64)

@@ -36,6 +36,11 @@ def test_a_short_training_by_each_method_is_as_alone(method):
     check_pack_of(images(lipschitz=method, steps=6))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_short_training_in_strips_by_each_method_is_as_alone(method):
+    check_pack_of(images(lipschitz=method, network={"dcgan": {"width": 40}}, steps=3))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "norm"), list(allowed()))
 def test_each_method_with_each_normalisation_trains_as_alone(method, norm):
@@ -48,7 +53,7 @@ def test_a_short_training_with_each_normalisation_is_as_alone(norm):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [4, 16])
+@pytest.mark.parametrize("width", [4, 16, 40])
 @pytest.mark.parametrize("recipe", ["gan", "wgan", "wgan_gp", "sngan", "r3gan"])
 def test_each_recipe_trains_as_alone(recipe, width):
     settings = {**recipe_settings(recipe), "critic_steps": 2}
@@ -152,6 +157,25 @@ def test_a_critic_of_convolutions_and_leaky_relu_is_differentiated_by_hand(norm,
     assert type(stacked_critic(networks)) is kind
 
 
+@pytest.mark.parametrize("width", [4, 40])
+def test_by_hand_maps_of_several_channels_have_the_scores_and_slopes_of_each_alone(width):
+    config = images(network={"dcgan": {"width": width}})
+    networks = [config.network.critic((3, 8, 8), "none").double() for _ in range(3)]
+    stacked = stacked_critic(networks)
+    assert type(stacked) is ChainedCritic
+    real, fake, points = (normal(3, 4, 3, 8, 8, seed=seed) for seed in range(3))
+    judged = stacked.judge([real, fake], points)
+    points = points.clone().requires_grad_()
+    (slopes,) = torch.autograd.grad(stacked(points).sum(), points)
+    assert (slopes - judged.gradients).abs().max() < TOLERANCE
+    with convolved_by_torch():
+        for index, network in enumerate(networks):
+            for scores, batch in zip(judged.scores, (real, fake), strict=True):
+                assert (scores[index] - network(batch[index])).abs().max() < TOLERANCE
+            (slope,) = torch.autograd.grad(network(points[index]).sum(), points)
+            assert (slope[index] - judged.gradients[index]).abs().max() < TOLERANCE
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -193,12 +217,13 @@ def why(**settings):
 
 
 def test_a_convolution_that_is_no_small_matrix_is_named_with_its_maps():
-    reason = why(network={"dcgan": {"width": 64}})
-    assert "the critic's 2, Conv2d, cannot be stacked" in reason
-    assert "4 x 4 and 64 channels become 128" in reason
+    reason = why(network={"dcgan": {"width": 256}})
+    assert "the critic's 0, Conv2d, cannot be stacked" in reason
+    assert "8 x 8 and 1 channels become 256" in reason
     assert "8 x 8 and 1 channels become 16" in why(network={"sn_cnn": {"width": 16}})
     assert "a layer that cannot be stacked: Residual" in why(network="resnet")
     assert why(network={"dcgan": {"width": 32}}) is None
+    assert why(network={"dcgan": {"width": 64}}) is None
 
 
 def test_kernels_that_fill_no_whole_vectors_are_refused():

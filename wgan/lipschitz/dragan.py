@@ -32,6 +32,7 @@ class Dragan(LipschitzMethod):
     name: ClassVar[str] = "dragan"
     reference: ClassVar[str] = "Kodali et al. 2017, arXiv:1705.07215, and the authors' code"
     packable: ClassVar[bool] = True
+    update_time: ClassVar[float] = 1.6
 
     weight: float = setting(10.0, "lambda: the penalty's weight in the critic's loss", low=0)
     target: float = setting(1.0, "k: the gradient norm that costs nothing", low=0)

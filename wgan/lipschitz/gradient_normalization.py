@@ -33,6 +33,7 @@ class GradientNormalization(LipschitzMethod):
     name: ClassVar[str] = "gradient_normalization"
     reference: ClassVar[str] = "Wu et al. 2021, arXiv:2109.02235"
     voids_bounds: ClassVar[bool] = True
+    update_time: ClassVar[float] = 1.8
 
     def check(self, critic_norm: str) -> None:
         """Refuse batch norm.

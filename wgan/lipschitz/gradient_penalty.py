@@ -34,6 +34,7 @@ class GradientPenalty(LipschitzMethod):
     name: ClassVar[str] = "gradient_penalty"
     reference: ClassVar[str] = "Gulrajani et al. 2017, arXiv:1704.00028, equation 3 and Algorithm 1"
     packable: ClassVar[bool] = True
+    update_time: ClassVar[float] = 1.6
 
     weight: float = setting(10.0, "lambda: the penalty's weight in the critic's loss", low=0)
     target: float = setting(1.0, "the gradient norm that costs nothing", low=0)

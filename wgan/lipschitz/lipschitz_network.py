@@ -39,6 +39,7 @@ class LipschitzNetwork(LipschitzMethod):
     name: ClassVar[str] = "lipschitz_network"
     reference: ClassVar[str] = "Anil et al. 2019, arXiv:1811.05381"
     normalises_layers: ClassVar[bool] = True
+    update_time: ClassVar[float] = 5.0
 
     group_size: int = setting(
         2,

@@ -45,6 +45,7 @@ class OrthogonalRegularization(LipschitzMethod):
         "Brock et al. 2018, arXiv:1809.11096, equation 3"
     )
     packable: ClassVar[bool] = True
+    update_time: ClassVar[float] = 1.3
 
     weight: float = setting(1e-4, "beta: the penalty's weight in the critic's loss", low=0)
     form: str = setting(

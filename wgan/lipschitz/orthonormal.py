@@ -30,6 +30,7 @@ class Orthonormal(LipschitzMethod):
         "Miyato et al. 2018, arXiv:1802.05957, Table 2; Bjorck and Bowie 1971, SIAM J. Numer. Anal."
     )
     normalises_layers: ClassVar[bool] = True
+    update_time: ClassVar[float] = 5.0
 
     iterations: int = setting(
         25, "Bjorck iterations in each forward, at most", unit="iterations", low=1, high=100

@@ -25,6 +25,7 @@ class R1(LipschitzMethod):
     name: ClassVar[str] = "r1"
     reference: ClassVar[str] = "Mescheder et al. 2018, arXiv:1801.04406, equation 9"
     packable: ClassVar[bool] = True
+    update_time: ClassVar[float] = 1.6
 
     weight: float = setting(10.0, "gamma: twice the penalty's weight in the critic's loss", low=0)
 

@@ -63,6 +63,7 @@ class SpectralNorm(LipschitzMethod):
     reference: ClassVar[str] = "Miyato et al. 2018, arXiv:1802.05957, equation 8 and Algorithm 1"
     packable: ClassVar[bool] = True
     normalises_layers: ClassVar[bool] = True
+    update_time: ClassVar[float] = 1.2
 
     power_iterations: int = setting(
         1,

@@ -29,6 +29,7 @@ class WeightNormalization(LipschitzMethod):
     reference: ClassVar[str] = "Salimans and Kingma 2016, arXiv:1602.07868"
     packable: ClassVar[bool] = True
     normalises_layers: ClassVar[bool] = True
+    update_time: ClassVar[float] = 1.3
 
     form: str = setting("learned", "the length of each unit's weights", choices=("learned", "unit"))
 

@@ -17,7 +17,7 @@ So one pass down serves scores and gradients alike, nothing is computed twice, a
 derivative of the activation, which is zero, is never pushed through the network: 10 matrix products
 for a layer of a WGAN-GP step of which stock autograd makes 12.
 
-A convolution on small maps is a dense layer whose matrix is made of its kernel.
+A convolution is a dense layer too, which is multiplied by in a way of its own (`products`).
 """
 
 from __future__ import annotations
@@ -30,44 +30,45 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from wgan.packed.products import Product
+
 _masked = torch.ops.aten.threshold_backward  # its first argument where the second is > 0, else 0
 _leaking = torch.ops.aten.leaky_relu_backward  # there, elsewhere a share of it
-_NARROW = 16  # inputs below which a transposed product is several times as fast (measured)
 
 
 @dataclass
 class Chain:
-    """The weights (k, out, in) and biases (k, out) of k critics, the last layer's out being 1.
+    """The layers of k critics and their biases (k, out); the last is dense and its out is 1.
 
     `slope` is that of a leaky ReLU's negative piece, 0 of a ReLU's.
     """
 
-    weights: Sequence[Tensor]
+    layers: Sequence[Product]
     biases: Sequence[Tensor]
     slope: float = 0.0
 
     def up(self, x: Tensor) -> list[Tensor]:
         """X and the hidden layers' values h_l, each (k, N, units), from x (k, N, d)."""
         values = [x]
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            before = _dense(values[-1], weight, bias)
+        for layer, bias in zip(self.layers[:-1], self.biases[:-1], strict=True):
+            before = layer.up(values[-1], bias)
             values.append(F.leaky_relu_(before, self.slope) if self.slope else before.relu_())
         return values
 
     def scores(self, values: Sequence[Tensor]) -> Tensor:
         """The scores (k, N) to what `up` gave."""
-        return _dense(values[-1], self.weights[-1], self.biases[-1]).squeeze(2)
+        return self.layers[-1].up(values[-1], self.biases[-1]).squeeze(2)
 
     def down(self, values: Sequence[Tensor]) -> list[Tensor]:
         """p_1 to p_L, each (k, N, units)."""
-        slopes = [self._bent(self.weights[-1].expand_as(values[-1]), values[-1])]
-        for weight, value in zip(self.weights[-2:0:-1], values[-2:0:-1], strict=True):
-            slopes.append(self._bent(torch.bmm(slopes[-1], weight), value))
+        slopes = [self._bent(self.layers[-1].operand.expand_as(values[-1]), values[-1])]
+        for layer, value in zip(self.layers[-2:0:-1], values[-2:0:-1], strict=True):
+            slopes.append(self._bent(layer.down(slopes[-1]), value))
         return slopes[::-1]
 
     def gradients(self, slopes: Sequence[Tensor], start: int = 0) -> Tensor:
         """p_0 (k, N - start, d) of the samples from `start` on."""
-        return torch.bmm(slopes[0][:, start:], self.weights[0])
+        return self.layers[0].down(slopes[0][:, start:])
 
     def weigh(
         self,
@@ -77,7 +78,7 @@ class Chain:
         by_gradient: Tensor | None,
         into: tuple[Sequence[Tensor], Sequence[Tensor]],
     ) -> None:
-        """Put the gradient of the loss in all weights and biases `into` tensors of their shapes.
+        """Put the gradient of the loss in all operands and biases `into` tensors of their shapes.
 
         Args:
             by_score: s, (k, n), of the first n samples; no loss depends on the scores of the rest.
@@ -88,14 +89,14 @@ class Chain:
         factors, rows = by_score.unsqueeze(2), by_score.unsqueeze(1)
         towards = by_gradient
         carried = _join(values[0][:, :count] * factors, towards)
-        for layer, slope in enumerate(slopes):
-            _outer(slope, carried, weights[layer])
-            torch.bmm(rows, slope[:, :count], out=biases[layer].unsqueeze(1))
-            value = values[layer + 1]
+        for number, (layer, slope) in enumerate(zip(self.layers[:-1], slopes, strict=True)):
+            layer.weigh(slope, carried, weights[number])
+            torch.bmm(rows, slope[:, :count], out=biases[number].unsqueeze(1))
+            value = values[number + 1]
             carried = torch.empty_like(value)
             torch.mul(value[:, :count], factors, out=carried[:, :count])
             if towards is not None:
-                moved = torch.bmm(towards, self.weights[layer].transpose(1, 2))
+                moved = layer.up(towards)
                 towards = carried[:, count:]
                 self._bend(moved, value[:, count:], towards)
         torch.sum(carried, 1, keepdim=True, out=weights[-1])
@@ -115,18 +116,6 @@ class Chain:
             _leaking.grad_input(gradient, value, self.slope, True, grad_input=into)
         else:
             _masked.grad_input(gradient, value, 0, grad_input=into)
-
-
-def _dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
-
-
-def _outer(left: Tensor, right: Tensor, into: Tensor) -> None:
-    """Left' right, (k, out, in), summed over the samples."""
-    if right.shape[2] < _NARROW:
-        into.copy_(torch.bmm(right.transpose(1, 2), left).transpose(1, 2))
-    else:
-        torch.bmm(left.transpose(1, 2), right, out=into)
 
 
 def _join(scored: Tensor, rest: Tensor | None) -> Tensor:

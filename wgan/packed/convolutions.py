@@ -1,7 +1,7 @@
-"""Convolutions of k networks at once, on maps so small that each layer is one matrix.
+"""Convolutions of k networks at once, on maps so small that each layer is a product or a few.
 
-`wgan.convolution` makes the matrix of a kernel; here there are k kernels, and a layer is a product
-of k matrices. It is made once in each stretch in which weights stay (`wgan.once`).
+`wgan.forms` computes k layers as one; what it multiplies by is made once in each stretch in which
+weights stay (`wgan.once`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from wgan.convolution import Geometry, geometry, matrix, multiply, transposed_geometry
+from wgan.convolution import form_on_cpu, geometry
+from wgan.forms import Form, Strips, Whole, everywhere
 from wgan.once import once
+from wgan.packed.products import Dense, InStrips, Product
 
 
 class StackedConv2d(nn.Module):
@@ -37,35 +39,37 @@ class StackedConv2d(nn.Module):
         """The raw kernels, each a matrix (out, in height width): (k, O, C h w)."""
         return self.weight.flatten(2)
 
-    def as_dense(self, maps: Sequence[int]) -> tuple[Tensor, Tensor | None, tuple[int, ...]]:
-        """The layers on maps of so many pixels as dense ones.
+    def as_product(self, maps: Sequence[int]) -> tuple[Product, Tensor | None, tuple[int, ...]]:
+        """The layers on maps of so many pixels, as differentiation by hand wants them.
 
         Returns:
-            Weights (k, O H' W', C H W), biases (k, O H' W') or None, and the pixels (H', W').
+            What multiplies, differentiable in the weights; biases (k, H' W' O) or None; the pixels
+            (H', W') of the result.
         """
-        made, place = self._made(maps)
-        bias = self.bias
+        form = _form(self._like[0], maps, len(self.weight))
+        operand, bias = self._operand(form), self.bias
+        pixels = form.place.result
         if bias is not None:
-            pixels = place.result[0] * place.result[1]
-            bias = bias.unsqueeze(2).expand(*bias.shape, pixels).flatten(1)  # type: ignore[assignment]
-        return made, bias, place.result
+            bias = everywhere(bias, pixels, innermost=True)  # type: ignore[assignment]
+        if isinstance(form, Strips):
+            return InStrips(operand, form), bias, pixels
+        assert isinstance(form, Whole)
+        assert form.innermost
+        return Dense(operand), bias, pixels
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (k, N, C, H, W) to (k, N, O, H', W')."""
-        made, place = self._made(x.shape[3:])
-        return multiply(x, made, self.bias, place.result)
+        form = _form(self._like[0], x.shape[3:], len(x))
+        return form.there(x, self._operand(form), self.bias)
 
-    def _made(self, maps: Sequence[int]) -> tuple[Tensor, Geometry]:
-        """The matrices, and what they do to places."""
-        place = geometry(self._like[0], maps)
-        assert place is not None, f"{self._like[0]} has no matrix"
-        return once((self, "matrix"), lambda: self._matrix(place)), place
+    def _operand(self, form: Form) -> Tensor:
+        return once((self, form), lambda: form.operand(self._effective_weight()))
 
-    def _matrix(self, place: Geometry) -> Tensor:
+    def _effective_weight(self) -> Tensor:
         weight: Tensor = self.weight
-        if self.reparametrisation is not None:
-            weight = self.reparametrisation(self.raw_matrix()).view_as(weight)
-        return matrix(weight, place)
+        if self.reparametrisation is None:
+            return weight
+        return self.reparametrisation(self.raw_matrix()).view_as(weight)  # type: ignore[no-any-return]
 
 
 class StackedConvTranspose2d(nn.Module):
@@ -80,14 +84,15 @@ class StackedConvTranspose2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (k, N, C, H, W) to (k, N, O, H', W')."""
-        place = transposed_geometry(self._like[0], x.shape[3:])
-        assert place is not None, f"{self._like[0]} has no matrix"
-        made = once((self, "matrix"), lambda: matrix(self.weight, place))
-        return multiply(x, made.transpose(1, 2), self.bias, place.maps)
+        form = _form(self._like[0], x.shape[3:], len(x))
+        operand = once((self, form), lambda: form.operand(self.weight))
+        return form.back(x, operand, self.bias)
 
 
-def geometry_of(layer: nn.Conv2d | nn.ConvTranspose2d, maps: Sequence[int]) -> Geometry | None:
-    """The convolution's geometry on maps of so many pixels, (H, W); None where it has no matrix."""
-    if isinstance(layer, nn.ConvTranspose2d):
-        return transposed_geometry(layer, maps)
-    return geometry(layer, maps)
+def _form(layer: nn.Conv2d | nn.ConvTranspose2d, maps: Sequence[int], layers: int) -> Form:
+    form = form_on_cpu(layer, maps, layers)
+    if form is not None:
+        return form
+    place = geometry(layer, maps)
+    assert place is not None, f"{layer} cannot be stacked"
+    return Whole(place, innermost=True)

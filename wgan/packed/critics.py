@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from wgan.convolution import Conv2d
+from wgan.forms import flat, unflat
 from wgan.layers import ReparametrisedConv2d, ReparametrisedLinear
 from wgan.networks.base import Flat
 from wgan.packed.chain import Chain, ScoresOfGenerated
 from wgan.packed.convolutions import StackedConv2d
 from wgan.packed.networks import StackedLinear, StackedNetwork, leaves
 from wgan.packed.norms import in_batches
+from wgan.packed.products import Product
 from wgan.piecewise import LeakyReLU, ReLU, differentiated_twice
 
 
@@ -61,6 +63,7 @@ class ChainedCritic(StackedCritic):
         self._dense = [
             layer for layer in self.layers if isinstance(layer, StackedLinear | StackedConv2d)
         ]
+        self._on_maps = isinstance(self._dense[0], StackedConv2d)
         # Of plain dense layers the weights' gradients are written where they are to be.
         self._plain = all(
             isinstance(layer, StackedLinear) and layer.reparametrisation is None
@@ -72,26 +75,26 @@ class ChainedCritic(StackedCritic):
     def forward(self, x: Tensor) -> Tensor:
         """(k, N, ...) to scores (k, N), differentiable in x alone."""
         with torch.no_grad():
-            chain = self._chain(*self._weights_and_biases(x))
-        scores: Tensor = ScoresOfGenerated.apply(chain, x.flatten(2))  # type: ignore[no-untyped-call]
+            chain = self._chain(*self._layers_and_biases(x))
+        scores: Tensor = ScoresOfGenerated.apply(chain, self._flat(x))  # type: ignore[no-untyped-call]
         return scores
 
     def judge(self, batches: Sequence[Tensor], points: Tensor | None) -> Judged:
         """Scores and gradients are leaves; what `backward` needs is kept."""
-        joined = torch.cat([*batches, *([] if points is None else [points])], dim=1).flatten(2)
+        joined = torch.cat([*batches, *([] if points is None else [points])], dim=1)
         count = sum(batch.shape[1] for batch in batches)
-        weights, biases = self._weights_and_biases(batches[0])
-        chain = self._chain(weights, biases)
-        values = chain.up(joined)
+        layers, biases = self._layers_and_biases(joined)
+        chain = self._chain(layers, biases)
+        values = chain.up(self._flat(joined))
         slopes = chain.down(values)
         scores = chain.scores([value[:, :count] for value in values]).requires_grad_()
         seen = [scores]
         if points is not None:
             seen.append(chain.gradients(slopes, count).requires_grad_())
-        self._kept = chain, values, slopes, seen, (weights, biases)
+        self._kept = chain, values, slopes, seen, ([layer.operand for layer in layers], biases)
         return Judged(
             list(scores.split([batch.shape[1] for batch in batches], dim=1)),
-            None if points is None else seen[1].view_as(points),
+            None if points is None else self._as(points, seen[1]),
         )
 
     def backward(self, losses: Tensor) -> None:
@@ -110,18 +113,27 @@ class ChainedCritic(StackedCritic):
             if added is not None:
                 held.add_(added)
 
-    def _weights_and_biases(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Of all layers as dense ones, where the critics score x (k, N, ...)."""
-        weights, biases, maps = [], [], tuple(x.shape[3:])
-        for layer in self._dense:
-            weight, bias, maps = layer.as_dense(maps)
+    def _layers_and_biases(self, x: Tensor) -> tuple[list[Product], list[Tensor]]:
+        """Of critics that score x (k, N, ...)."""
+        layers, biases, maps = [], [], tuple(x.shape[3:]) if self._on_maps else ()
+        for dense in self._dense:
+            layer, bias, maps = dense.as_product(maps)
             assert bias is not None
-            weights.append(weight)
+            layers.append(layer)
             biases.append(bias)
-        return weights, biases
+        return layers, biases
 
-    def _chain(self, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Chain:
-        return Chain([w.detach() for w in weights], [b.detach() for b in biases], self._slope)
+    def _chain(self, layers: Sequence[Product], biases: Sequence[Tensor]) -> Chain:
+        constant = [layer.constant() for layer in layers]
+        return Chain(constant, [bias.detach() for bias in biases], self._slope)
+
+    def _flat(self, x: Tensor) -> Tensor:
+        """(k, N, units), as the first layer takes them."""
+        return flat(x) if self._on_maps else x.flatten(2)
+
+    def _as(self, x: Tensor, values: Tensor) -> Tensor:
+        """What `_flat` would make these values of, in the shape of x."""
+        return unflat(values, x.shape[3:]) if self._on_maps else values.view_as(x)
 
     def _through_weights(
         self, computed: tuple[list[Tensor], list[Tensor]], into: tuple[Sequence[Tensor], ...]

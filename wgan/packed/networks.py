@@ -6,12 +6,14 @@ be stacked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from wgan.convolution import Conv2d, ConvTranspose2d
+from wgan.forms import affine
 from wgan.layers import (
     Reparametrised,
     ReparametrisedConv2d,
@@ -22,6 +24,7 @@ from wgan.networks.base import Flat
 from wgan.once import once
 from wgan.packed.convolutions import StackedConv2d, StackedConvTranspose2d
 from wgan.packed.norms import StackedBatchNorm, StackedFeatureNorm
+from wgan.packed.products import Dense, Product
 from wgan.packed.stack import Stack
 from wgan.piecewise import LeakyReLU, ReLU
 
@@ -52,16 +55,16 @@ class StackedLinear(nn.Module):
         """The raw weights, (k, out, in)."""
         return self.weight
 
-    def as_dense(self, maps: Sequence[int]) -> tuple[Tensor, Tensor | None, tuple[int, ...]]:
-        """Weights and biases, as `StackedConv2d` gives them; maps of no pixels."""
-        return self.effective_weight(), self.bias, ()
+    def as_product(self, maps: Sequence[int]) -> tuple[Product, Tensor | None, tuple[int, ...]]:
+        """As `StackedConv2d`; a flat map of so many pixels comes with its channels innermost."""
+        weight = self.effective_weight()
+        if maps:
+            weight = weight.unflatten(2, (-1, math.prod(maps))).transpose(2, 3).flatten(2)
+        return Dense(weight), self.bias, ()
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (k, N, in) to (k, N, out)."""
-        weight = self.effective_weight().transpose(1, 2)
-        if self.bias is None:
-            return torch.bmm(x, weight)
-        return torch.baddbmm(self.bias.unsqueeze(1), x, weight)
+        return affine(x, self.effective_weight(), self.bias)
 
 
 class StackedFlat(nn.Module):

@@ -9,11 +9,10 @@ import torch
 from torch import nn
 
 from wgan.config import TrainConfig
-from wgan.convolution import is_small_on_cpu
+from wgan.convolution import form_on_cpu
 from wgan.layers import input_shapes
 from wgan.networks.base import Network, Shape
 from wgan.packed.blocks import ALIGNED
-from wgan.packed.convolutions import geometry_of
 from wgan.packed.networks import STACKED, leaves
 from wgan.precision import DTYPES
 
@@ -72,19 +71,19 @@ def _convolved_by_torch(
     shapes = input_shapes(network, sample_shape) if convolutions else {}
     for name, layer in convolutions:
         maps = shapes[layer][1:]
-        place = geometry_of(layer, maps)
-        if place is None or not is_small_on_cpu(layer.weight, place):
+        form = form_on_cpu(layer, maps, _LEAST_STACK)
+        if form is None:
             return (
                 f"the {part}'s {name}, {type(layer).__name__}, cannot be stacked: only on maps of "
-                f"a few pixels is it one matrix, and here they have {' x '.join(map(str, maps))} "
-                f"and {layer.in_channels} channels become {layer.out_channels}"
+                f"a few pixels is it a matrix product, and here they have "
+                f"{' x '.join(map(str, maps))} and {layer.in_channels} channels become "
+                f"{layer.out_channels}"
             )
-        size = layer.weight.shape[0] * layer.weight.shape[1]
-        size *= math.prod((*place.maps, *place.result))
+        size = form.operand(layer.weight).numel()
         if size % step:
             return (
-                f"the matrix of the {part}'s {name} of {size} numbers does not fill whole vectors, "
-                "so that the bits of a training would depend on its place in the pack"
+                f"what the {part}'s {name} is multiplied by, {size} numbers, does not fill whole "
+                "vectors, so that the bits of a training would depend on its place in the pack"
             )
     return None
 
@@ -121,26 +120,30 @@ def pays(config: TrainConfig, device: str) -> int:
     theirs, and that of normalised critics, is a smaller product.
 
     Of convolutions it is 16 as far as they can be stacked at all, which is where each is a small
-    matrix. The same for DCGAN on digits, batch 64, at pack sizes, on a machine that did nothing
-    else (`python -m tests.speed.choices packs wgan_gp 32 2 3 4 8 16`)
+    matrix or a few strips. The same for DCGAN on digits, batch 64, at pack sizes, beside other work
+    on the other core (`python -m tests.speed.choices packs wgan_gp 32 2 3 4 8 16`)
 
         recipe, width     2     3     4     8    16
-        gan,      8    1.40  1.70  1.93  2.39  2.76
-        wgan,     8    1.60  2.04  2.28  2.78  3.17
-        wgan_gp,  8    1.59  1.94  2.10  2.57  3.02
-        sngan,    8    1.34  1.72  1.96  2.46  2.94
-        gan,     16    1.32  1.53  1.68  1.91  2.04
-        wgan,    16    1.50  1.72  1.79  2.15  2.27
-        wgan_gp, 16    1.42  1.58  1.75  1.99  2.07
-        sngan,   16    1.24  1.46  1.53  1.94  2.22
-        gan,     32    1.16  1.26  1.35  1.43  1.44
-        wgan,    32    1.27  1.42  1.45  1.51  1.54
-        wgan_gp, 32    1.24  1.33  1.38  1.41  1.59
-        sngan,   32    1.22  1.33  1.39  1.45  1.34
+        gan,      8    1.28  1.61  1.85  2.32  2.67
+        wgan,     8    1.47  1.87  2.08  2.75  3.03
+        wgan_gp,  8    1.47  1.68  2.00  2.33  2.81
+        sngan,    8    1.21  1.55  1.85  2.36  2.71
+        gan,     16    1.35  1.60  1.76  2.14  2.41
+        wgan,    16    1.54  1.80  1.93  2.26  2.57
+        wgan_gp, 16    1.40  1.59  1.71  2.04  2.31
+        sngan,   16    1.16  1.56  1.55  2.05  2.33
+        gan,     32    1.37  1.58  1.63  1.98  2.01
+        wgan,    32    1.46  1.67  1.77  2.07  2.34
+        wgan_gp, 32    1.35  1.51  1.71  1.82  1.98
+        sngan,   32    1.25  1.45  1.61  1.69  1.91
+        gan,     64    1.20  1.30  1.32  1.34  1.34
+        wgan,    64    1.23  1.35  1.40  1.37  1.41
+        wgan_gp, 64    1.34  1.42  1.43  1.41  1.49
+        sngan,   64    1.31  1.39  1.44  1.44  1.39
+        gan,    128    1.14        1.11
+        wgan_gp,128    1.20        1.21
 
-    64 is not stacked: its inner layers are larger than `wgan.convolution` makes matrices. At width
-    32 other batches (32, 256), norms, methods and float64 gave 1.13 to 1.65 in threes and eights,
-    read once beside other work. In groups convolutions do not pay (0.7 to 0.9, DESIGN section 6).
+    In groups convolutions do not pay (0.7 to 0.9, DESIGN section 6).
 
     On a GPU it is 16 for dense layers: `tests/speed/gpu_packed.py` measures it. A convolution is
     no matrix there.
@@ -164,7 +167,8 @@ def time_of_stack(config: TrainConfig, size: int) -> float:
     Part of the time is the operations', whatever they compute, and comes once; the rest grows with
     the stack. From the tables in `pays`, to 0.7 to 1.5 times the measured.
     """
-    each = min(1.0, math.pow(_work(config), 0.6) / (_OF_MAPS if _has_maps(config) else _OF_DENSE))
+    power, unit = _OF_MAPS if _has_maps(config) else _OF_DENSE
+    each = min(1.0, math.pow(_work(config), power) / unit)
     return 1 - each + each * size
 
 
@@ -185,8 +189,8 @@ def _convolves(network: Network, shape: Shape) -> bool:
     return any(isinstance(layer, nn.Conv2d) for layer in critic.modules())
 
 
-_OF_DENSE, _OF_MAPS = 710, 160  # what each adds, as `time_of_stack` counts: fitted
-_SIZE = 16
+_OF_DENSE, _OF_MAPS = (0.6, 710), (0.25, 14)  # what each adds, as `time_of_stack` counts: fitted
+_LEAST_STACK, _SIZE = 2, 16
 # Width times batch size.
 _MOST_WORK, _MOST_WORK_OF_OTHERS, _MOST_WORK_OF_MAPS = 2**15, 2**13, 2**13
 # Methods that ask for nothing but gradients, or act on single weights.

@@ -1,0 +1,347 @@
+"""Two forms of a convolution on maps of a few pixels; both are matrix products.
+
+`Whole` takes a map at once: each of its pixels and channels meets each of the result's, many of
+them by a zero. `Strips` takes to each pixel of the result what the kernel sees of a row of the map,
+and neither zeros nor padding: 36 of 64 products where 4 x 4 pixels become 2 x 2.
+
+Maps are (..., N, C, H, W), kernels (..., O, C, h, w), biases (..., O), where ... is nothing, or k
+for k layers at once, of which each sees nothing but its own samples. They may lie in memory in any
+way; what is innermost in the results is said of each form.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Geometry(NamedTuple):
+    """What a convolution does to places; each is (vertical, horizontal).
+
+    Attributes:
+        maps: pixels of the maps that it takes.
+    """
+
+    maps: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+
+    @property
+    def result(self) -> tuple[int, ...]:
+        """Pixels of the maps that it makes."""
+        return tuple(
+            (size + 2 * padding - kernel) // stride + 1
+            for size, kernel, stride, padding in zip(*self, strict=True)
+        )
+
+
+class Form(Protocol):
+    """The convolution of one geometry, and its transpose."""
+
+    @property
+    def place(self) -> Geometry:
+        """What it does to places."""
+        ...
+
+    def operand(self, kernels: Tensor) -> Tensor:
+        """What maps are multiplied by: linear in the kernels, and the same both ways."""
+        ...
+
+    def there(self, maps: Tensor, operand: Tensor, bias: Tensor | None) -> Tensor:
+        """The convolution: (..., N, C, H, W) to (..., N, O, H', W')."""
+        ...
+
+    def back(self, maps: Tensor, operand: Tensor, bias: Tensor | None) -> Tensor:
+        """Its transpose: (..., N, O, H', W') to (..., N, C, H, W); bias (..., C)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The operand is the convolution's matrix, results by maps.
+
+    `innermost`: whether maps lie with their channels innermost, which strips want and which makes
+    stacked matrices with less copying; else pixels are.
+    """
+
+    place: Geometry
+    innermost: bool = False
+
+    def operand(self, kernels: Tensor) -> Tensor:
+        """Each entry is one of the kernel's or zero; no layer sees in what place it stands."""
+        *stack, outputs, inputs = kernels.shape[:-2]
+        pixels = math.prod(self.place.maps)
+        kernels = kernels.flatten(-2)
+        if self.innermost:
+            kernels = kernels.movedim(-1, -3).transpose(-2, -1).flatten(-2)
+            entries = _times(_selection(self.place, kernels.dtype, kernels.device), kernels)
+            entries = entries.view(*stack, pixels, -1, inputs, outputs).transpose(-3, -2)
+            return entries.reshape(*stack, pixels * inputs, -1).transpose(-2, -1)
+        chosen = _turned_selection(self.place, kernels.dtype, kernels.device)
+        entries = _times(kernels.flatten(-3, -2), chosen)
+        entries = entries.view(*stack, outputs, inputs, -1, pixels).transpose(-3, -2)
+        return entries.reshape(*stack, -1, inputs * pixels)
+
+    def there(self, maps: Tensor, operand: Tensor, bias: Tensor | None) -> Tensor:
+        """As in `Form`."""
+        return self._multiplied(maps, operand, bias, self.place.result)
+
+    def back(self, maps: Tensor, operand: Tensor, bias: Tensor | None) -> Tensor:
+        """As in `Form`."""
+        return self._multiplied(maps, operand.transpose(-2, -1), bias, self.place.maps)
+
+    def _multiplied(
+        self, maps: Tensor, matrix: Tensor, bias: Tensor | None, pixels: tuple[int, ...]
+    ) -> Tensor:
+        flattened = flat(maps) if self.innermost else maps.flatten(-3)
+        if bias is not None:
+            bias = everywhere(bias, pixels, innermost=self.innermost)
+        result = affine(flattened, matrix, bias)
+        if self.innermost:
+            return unflat(result, pixels)
+        made: Tensor = result.unflatten(-1, (-1, *pixels))
+        return made
+
+
+def flat(maps: Tensor) -> Tensor:
+    """Maps (..., N, C, H, W) as values (..., N, H W C), channels innermost."""
+    return maps.movedim(-3, -1).flatten(-3)
+
+
+def unflat(values: Tensor, pixels: Sequence[int]) -> Tensor:
+    """The maps of which these are the values: the inverse of `flat`."""
+    maps: Tensor = values.unflatten(-1, (*pixels, -1)).movedim(-1, -3)
+    return maps
+
+
+def everywhere(bias: Tensor, pixels: Sequence[int], *, innermost: bool) -> Tensor:
+    """A bias (..., O) for each of the pixels, (..., O H' W'), channels innermost or outermost."""
+    dim = -2 if innermost else -1
+    sizes = [-1] * (bias.dim() + 1)
+    sizes[dim] = math.prod(pixels)
+    return bias.unsqueeze(dim).expand(sizes).flatten(-2)
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A dense layer, or k: x (..., N, in), weight (..., out, in), bias (..., out) or None."""
+    if weight.dim() == 2:
+        return F.linear(x, weight, bias)
+    turned = weight.transpose(1, 2)
+    return torch.bmm(x, turned) if bias is None else torch.baddbmm(bias.unsqueeze(1), x, turned)
+
+
+def _times(left: Tensor, right: Tensor) -> Tensor:
+    """A product of which either or both are stacked."""
+    if left.dim() == right.dim() == 2:
+        return left @ right
+    stack = max(left.shape[:-2], right.shape[:-2])
+    return torch.bmm(left.expand(*stack, -1, -1), right.expand(*stack, -1, -1))
+
+
+@functools.lru_cache(maxsize=64)
+def _selection(place: Geometry, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Which place of the kernel joins which pixels, ones and zeros, (H W H' W', h w)."""
+    chosen = torch.zeros(*place.maps, *place.result, *place.kernel, dtype=dtype)
+    for y, x, down, across in torch.cartesian_prod(
+        *(torch.arange(size) for size in (*place.kernel, *place.result))
+    ).tolist():
+        row = place.stride[0] * down + y - place.padding[0]
+        column = place.stride[1] * across + x - place.padding[1]
+        if 0 <= row < place.maps[0] and 0 <= column < place.maps[1]:
+            chosen[row, column, down, across, y, x] = 1
+    return chosen.view(-1, math.prod(place.kernel)).to(device)
+
+
+@functools.lru_cache(maxsize=64)
+def _turned_selection(place: Geometry, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The same, (h w, H' W' H W)."""
+    pixels = math.prod(place.maps)
+    chosen: Tensor = _selection(place, dtype, device).unflatten(0, (pixels, -1))
+    return chosen.permute(2, 1, 0).flatten(1).contiguous()
+
+
+class _Strip(NamedTuple):
+    """Pixels in a row of a map that one pixel of the result sees, and those of the kernel."""
+
+    result: int
+    map: int
+    kernel: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Strips:
+    """The operand is the kernels themselves, (..., h w C, O); each strip is a product of its own.
+
+    Results lie with channels innermost. `up`, `down` and `weigh` take flat values of k layers.
+    """
+
+    place: Geometry
+    strips: tuple[_Strip, ...]
+    leaves_none_out: bool  # whether each pixel of the result sees some of the map
+
+    def operand(self, kernels: Tensor) -> Tensor:
+        """The kernels with their outputs innermost, then their inputs."""
+        ordered: Tensor = kernels.movedim((-2, -1), (-4, -3)).transpose(-2, -1)
+        return ordered.flatten(-4, -2)
+
+    def there(self, maps: Tensor, operand: Tensor, bias: Tensor | None) -> Tensor:
+        """As in `Form`."""
+        if operand.dim() == 2:
+            return self.there(maps.unsqueeze(0), *_one(operand, bias)).squeeze(0)
+        results = _third(self, flat(maps), None, operand)
+        return unflat(_shifted(results, bias, self.place.result), self.place.result)
+
+    def back(self, maps: Tensor, operand: Tensor, bias: Tensor | None) -> Tensor:
+        """As in `Form`."""
+        if operand.dim() == 2:
+            return self.back(maps.unsqueeze(0), *_one(operand, bias)).squeeze(0)
+        made = _third(self, None, flat(maps), operand)
+        return unflat(_shifted(made, bias, self.place.maps), self.place.maps)
+
+    def up(self, maps: Tensor, kernels: Tensor) -> Tensor:
+        """The convolution, (k, N, H W C) to (k, N, H' W' O)."""
+        inputs, outputs = self._channels(kernels)
+        blank = maps.new_empty if self.leaves_none_out else maps.new_zeros
+        results = blank((*maps.shape[:2], math.prod(self.place.result) * outputs))
+        reached = -1
+        for strip in self.strips:
+            into = results.narrow(2, strip.result * outputs, outputs)
+            seen = maps.narrow(2, strip.map * inputs, strip.length * inputs)
+            by = kernels.narrow(1, strip.kernel * inputs, strip.length * inputs)
+            if strip.result == reached:
+                into.baddbmm_(seen, by)
+            else:
+                torch.bmm(seen, by, out=into)
+            reached = strip.result
+        return results
+
+    def down(self, results: Tensor, kernels: Tensor) -> Tensor:
+        """Its transpose, (k, N, H' W' O) to (k, N, H W C)."""
+        inputs, outputs = self._channels(kernels)
+        maps = results.new_zeros((*results.shape[:2], math.prod(self.place.maps) * inputs))
+        for strip in self.strips:
+            into = maps.narrow(2, strip.map * inputs, strip.length * inputs)
+            slopes = results.narrow(2, strip.result * outputs, outputs)
+            by = kernels.narrow(1, strip.kernel * inputs, strip.length * inputs)
+            into.baddbmm_(slopes, by.transpose(1, 2))
+        return maps
+
+    def weigh(self, maps: Tensor, results: Tensor) -> Tensor:
+        """The derivative in the kernels of `up(maps, kernels)` times `results`, summed."""
+        inputs = maps.shape[2] // math.prod(self.place.maps)
+        outputs = results.shape[2] // math.prod(self.place.result)
+        kernels = maps.new_zeros((len(maps), math.prod(self.place.kernel) * inputs, outputs))
+        for strip in self.strips:
+            into = kernels.narrow(1, strip.kernel * inputs, strip.length * inputs)
+            seen = maps.narrow(2, strip.map * inputs, strip.length * inputs)
+            slopes = results.narrow(2, strip.result * outputs, outputs)
+            into.baddbmm_(seen.transpose(1, 2), slopes)
+        return kernels
+
+    def _channels(self, kernels: Tensor) -> tuple[int, int]:
+        """Before and after."""
+        return kernels.shape[1] // math.prod(self.place.kernel), kernels.shape[2]
+
+
+def _one(operand: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """A layer's as those of a stack of one."""
+    return operand.unsqueeze(0), None if bias is None else bias.unsqueeze(0)
+
+
+def _shifted(values: Tensor, bias: Tensor | None, pixels: tuple[int, ...]) -> Tensor:
+    return values if bias is None else values + everywhere(bias, pixels, innermost=True)[:, None]
+
+
+def _third(
+    form: Strips, maps: Tensor | None, results: Tensor | None, kernels: Tensor | None
+) -> Tensor:
+    """Of maps, results and kernels the one that is None: the derivative in it of all three.
+
+    What is differentiated is the sum of `up(maps, kernels)` times `results`. It is linear in each
+    of them, so that the derivatives of a derivative are again one of the three.
+    """
+    third: Tensor = _Third.apply(form, maps, results, kernels)  # type: ignore[no-untyped-call]
+    return third
+
+
+class _Third(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        form: Strips,
+        maps: Tensor | None,
+        results: Tensor | None,
+        kernels: Tensor | None,
+    ) -> Tensor:
+        ctx.form = form
+        ctx.save_for_backward(maps, results, kernels)
+        if results is None:
+            assert maps is not None
+            assert kernels is not None
+            return form.up(maps, kernels)
+        if maps is None:
+            assert kernels is not None
+            return form.down(results, kernels)
+        return form.weigh(maps, results)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """In each of the two that were given; the gradient stands in the third's place."""
+        every = [gradient.contiguous() if held is None else held for held in ctx.saved_tensors]
+        return None, *(
+            _third(ctx.form, *(None if other == one else every[other] for other in range(3)))
+            if ctx.needs_input_grad[1 + one]
+            else None
+            for one in range(3)
+        )
+
+
+@functools.lru_cache(maxsize=64)
+def strips_of(place: Geometry) -> Strips:
+    """The form by strips; those that go on in map and kernel alike are one."""
+    strips: list[_Strip] = []
+    across = place.result[1]
+    for row, seen_rows in enumerate(_seen(place, 0)):
+        for column, seen_columns in enumerate(_seen(place, 1)):
+            for y, kernel_y in seen_rows:
+                if not seen_columns:
+                    continue
+                x, kernel_x = seen_columns[0]
+                strip = _Strip(
+                    row * across + column,
+                    y * place.maps[1] + x,
+                    kernel_y * place.kernel[1] + kernel_x,
+                    len(seen_columns),
+                )
+                strips[-1:] = _joined(strips[-1], strip) if strips else [strip]
+    seeing = {strip.result for strip in strips}
+    return Strips(place, tuple(strips), len(seeing) == math.prod(place.result))
+
+
+def _joined(one: _Strip, next_: _Strip) -> list[_Strip]:
+    goes_on = (one.result, one.map + one.length, one.kernel + one.length) == next_[:3]
+    return [one._replace(length=one.length + next_.length)] if goes_on else [one, next_]
+
+
+def _seen(place: Geometry, axis: int) -> list[list[tuple[int, int]]]:
+    """For each place of the result along an axis: which pixels are seen, by which of the kernel."""
+    return [
+        [
+            (start + step, step)
+            for step in range(place.kernel[axis])
+            if 0 <= start + step < place.maps[axis]
+        ]
+        for start in (
+            number * place.stride[axis] - place.padding[axis]
+            for number in range(place.result[axis])
+        )
+    ]
