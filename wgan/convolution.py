@@ -17,7 +17,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
-from wgan.forms import Form, Geometry, Whole, strips_of
+from wgan.forms import Form, Geometry, Whole, bands_of, strips_of
 from wgan.once import once
 
 # Numbers in a layer's matrix up to which a whole one pays, and how many times a kernel's pixels the
@@ -28,6 +28,7 @@ _MOST_KERNELS = 4
 # there in all layers that are computed as one: with fewer operations cost more than they spare.
 _MOST_RESULTS = 4
 _LEAST_CHANNELS, _MOST_CHANNELS = 2**12, 2**15
+_LEAST_BANDS = 64  # the same for bands, of one layer or of two, where results have more pixels
 _IMAGE = 4  # channels that an image has at most
 
 _by_torch: ContextVar[bool] = ContextVar("_by_torch", default=False)
@@ -108,10 +109,13 @@ def _form(place: Geometry, outputs: int, inputs: int, layers: int, strips: bool)
     if strips and few and channels * layers >= _LEAST_CHANNELS:
         return strips_of(place)
     within = math.prod(place.maps) <= _MOST_KERNELS * math.prod(place.kernel)
-    small = channels * results * math.prod(place.maps) <= _LARGEST_MATRIX
+    if not within or channels * results * math.prod(place.maps) > _LARGEST_MATRIX:
+        return None
+    if strips and results > _MOST_RESULTS and channels * min(layers, 2) >= _LEAST_BANDS:
+        return bands_of(place)
     # A wide layer of an image stands beside strips.
     wide = strips and inputs <= _IMAGE and 2 * outputs**2 >= _LEAST_CHANNELS
-    return Whole(place, innermost=layers > 1 or wide) if within and small else None
+    return Whole(place, innermost=layers > 1 or wide)
 
 
 def geometry(layer: nn.Conv2d | nn.ConvTranspose2d, maps: Sequence[int]) -> Geometry | None:

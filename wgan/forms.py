@@ -1,8 +1,10 @@
-"""Two forms of a convolution on maps of a few pixels; both are matrix products.
+"""Three forms of a convolution on maps of a few pixels; all are matrix products.
 
 `Whole` takes a map at once: each of its pixels and channels meets each of the result's, many of
-them by a zero. `Strips` takes to each pixel of the result what the kernel sees of a row of the map,
-and neither zeros nor padding: 36 of 64 products where 4 x 4 pixels become 2 x 2.
+them by a zero. `Bands` takes to each row of the result the rows of the map that the kernel sees
+from there: 28 of 64 products where 8 x 8 pixels become 4 x 4. `Strips` takes to each pixel of the
+result what the kernel sees of a row of the map, and no zeros at all: 36 of 64 where 4 x 4 become
+2 x 2.
 
 Maps are (..., N, C, H, W), kernels (..., O, C, h, w), biases (..., O), where ... is nothing, or k
 for k layers at once, of which each sees nothing but its own samples. They may lie in memory in any
@@ -168,30 +170,31 @@ def _turned_selection(place: Geometry, dtype: torch.dtype, device: torch.device)
     return chosen.permute(2, 1, 0).flatten(1).contiguous()
 
 
-class _Strip(NamedTuple):
-    """Pixels in a row of a map that one pixel of the result sees, and those of the kernel."""
+class _Block(NamedTuple):
+    """Pixels of the result that a part of the operand makes of pixels of the map.
+
+    Each is the first of as many as the lengths say; the operand's rows and columns are counted in
+    pixels too, of the map's channels and the result's.
+    """
 
     result: int
     map: int
-    kernel: int
-    length: int
+    row: int
+    column: int
+    results: int
+    maps: int
 
 
 @dataclass(frozen=True)
-class Strips:
-    """The operand is the kernels themselves, (..., h w C, O); each strip is a product of its own.
+class Blocks:
+    """Products of parts of the operand (..., rows C, columns O) with parts of flat values.
 
-    Results lie with channels innermost. `up`, `down` and `weigh` take flat values of k layers.
+    Maps lie with channels innermost. `up`, `down` and `weigh` are for k layers.
     """
 
     place: Geometry
-    strips: tuple[_Strip, ...]
+    blocks: tuple[_Block, ...]
     leaves_none_out: bool  # whether each pixel of the result sees some of the map
-
-    def operand(self, kernels: Tensor) -> Tensor:
-        """The kernels with their outputs innermost, then their inputs."""
-        ordered: Tensor = kernels.movedim((-2, -1), (-4, -3)).transpose(-2, -1)
-        return ordered.flatten(-4, -2)
 
     def there(self, maps: Tensor, operand: Tensor, bias: Tensor | None) -> Tensor:
         """As in `Form`."""
@@ -207,49 +210,103 @@ class Strips:
         made = _third(self, None, flat(maps), operand)
         return unflat(_shifted(made, bias, self.place.maps), self.place.maps)
 
-    def up(self, maps: Tensor, kernels: Tensor) -> Tensor:
-        """The convolution, (k, N, H W C) to (k, N, H' W' O)."""
-        inputs, outputs = self._channels(kernels)
-        blank = maps.new_empty if self.leaves_none_out else maps.new_zeros
-        results = blank((*maps.shape[:2], math.prod(self.place.result) * outputs))
+    def up(self, maps: Tensor, operand: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The convolution, (k, N, H W C) to (k, N, H' W' O); bias (k, H' W' O)."""
+        inputs, outputs = self._channels(operand)
+        shape = (*maps.shape[:2], math.prod(self.place.result) * outputs)
+        if self.leaves_none_out:
+            results = maps.new_empty(shape)
+        else:
+            results = (
+                maps.new_zeros(shape) if bias is None else bias[:, None].repeat(1, shape[1], 1)
+            )
         reached = -1
-        for strip in self.strips:
-            into = results.narrow(2, strip.result * outputs, outputs)
-            seen = maps.narrow(2, strip.map * inputs, strip.length * inputs)
-            by = kernels.narrow(1, strip.kernel * inputs, strip.length * inputs)
-            if strip.result == reached:
+        for block in self.blocks:
+            into = self._of_results(results, block, outputs)
+            seen = self._of_maps(maps, block, inputs)
+            by = self._of_operand(operand, block, inputs, outputs)
+            if block.result == reached:
                 into.baddbmm_(seen, by)
-            else:
+            elif bias is None:
                 torch.bmm(seen, by, out=into)
-            reached = strip.result
+            else:
+                shift = self._of_results(bias.unsqueeze(1), block, outputs)
+                torch.baddbmm(shift, seen, by, out=into)
+            reached = block.result
         return results
 
-    def down(self, results: Tensor, kernels: Tensor) -> Tensor:
+    def down(self, results: Tensor, operand: Tensor) -> Tensor:
         """Its transpose, (k, N, H' W' O) to (k, N, H W C)."""
-        inputs, outputs = self._channels(kernels)
+        inputs, outputs = self._channels(operand)
         maps = results.new_zeros((*results.shape[:2], math.prod(self.place.maps) * inputs))
-        for strip in self.strips:
-            into = maps.narrow(2, strip.map * inputs, strip.length * inputs)
-            slopes = results.narrow(2, strip.result * outputs, outputs)
-            by = kernels.narrow(1, strip.kernel * inputs, strip.length * inputs)
-            into.baddbmm_(slopes, by.transpose(1, 2))
+        for block in self.blocks:
+            slopes = self._of_results(results, block, outputs)
+            by = self._of_operand(operand, block, inputs, outputs)
+            self._of_maps(maps, block, inputs).baddbmm_(slopes, by.transpose(1, 2))
         return maps
 
     def weigh(self, maps: Tensor, results: Tensor) -> Tensor:
-        """The derivative in the kernels of `up(maps, kernels)` times `results`, summed."""
+        """The derivative in the operand of `up(maps, operand)` times `results`, summed."""
         inputs = maps.shape[2] // math.prod(self.place.maps)
         outputs = results.shape[2] // math.prod(self.place.result)
-        kernels = maps.new_zeros((len(maps), math.prod(self.place.kernel) * inputs, outputs))
-        for strip in self.strips:
-            into = kernels.narrow(1, strip.kernel * inputs, strip.length * inputs)
-            seen = maps.narrow(2, strip.map * inputs, strip.length * inputs)
-            slopes = results.narrow(2, strip.result * outputs, outputs)
+        rows, columns = self._operand_pixels
+        operand = maps.new_zeros((len(maps), rows * inputs, columns * outputs))
+        for block in self.blocks:
+            into = self._of_operand(operand, block, inputs, outputs)
+            seen = self._of_maps(maps, block, inputs)
+            slopes = self._of_results(results, block, outputs)
             into.baddbmm_(seen.transpose(1, 2), slopes)
-        return kernels
+        return operand
 
-    def _channels(self, kernels: Tensor) -> tuple[int, int]:
-        """Before and after."""
-        return kernels.shape[1] // math.prod(self.place.kernel), kernels.shape[2]
+    @property
+    def _operand_pixels(self) -> tuple[int, int]:
+        """The operand's rows and columns, in pixels."""
+        raise NotImplementedError
+
+    def _channels(self, operand: Tensor) -> tuple[int, int]:
+        """Of the map and of the result."""
+        rows, columns = self._operand_pixels
+        return operand.shape[1] // rows, operand.shape[2] // columns
+
+    @staticmethod
+    def _of_maps(maps: Tensor, block: _Block, inputs: int) -> Tensor:
+        return maps.narrow(2, block.map * inputs, block.maps * inputs)
+
+    @staticmethod
+    def _of_results(results: Tensor, block: _Block, outputs: int) -> Tensor:
+        return results.narrow(2, block.result * outputs, block.results * outputs)
+
+    @staticmethod
+    def _of_operand(operand: Tensor, block: _Block, inputs: int, outputs: int) -> Tensor:
+        rows = operand.narrow(1, block.row * inputs, block.maps * inputs)
+        if block.results * outputs == operand.shape[2]:
+            return rows
+        return rows.narrow(2, block.column * outputs, block.results * outputs)
+
+
+class Strips(Blocks):
+    """The operand is the kernels themselves, (..., h w C, O)."""
+
+    def operand(self, kernels: Tensor) -> Tensor:
+        """The kernels with their outputs innermost, then their inputs."""
+        ordered: Tensor = kernels.movedim((-2, -1), (-4, -3)).transpose(-2, -1)
+        return ordered.flatten(-4, -2)
+
+    @property
+    def _operand_pixels(self) -> tuple[int, int]:
+        return math.prod(self.place.kernel), 1
+
+
+class Bands(Blocks):
+    """The operand is the whole matrix, transposed: (..., H W C, H' W' O)."""
+
+    def operand(self, kernels: Tensor) -> Tensor:
+        """As of `Whole`, turned."""
+        return Whole(self.place, innermost=True).operand(kernels).transpose(-2, -1)
+
+    @property
+    def _operand_pixels(self) -> tuple[int, int]:
+        return math.prod(self.place.maps), math.prod(self.place.result)
 
 
 def _one(operand: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -262,14 +319,14 @@ def _shifted(values: Tensor, bias: Tensor | None, pixels: tuple[int, ...]) -> Te
 
 
 def _third(
-    form: Strips, maps: Tensor | None, results: Tensor | None, kernels: Tensor | None
+    form: Blocks, maps: Tensor | None, results: Tensor | None, operand: Tensor | None
 ) -> Tensor:
-    """Of maps, results and kernels the one that is None: the derivative in it of all three.
+    """Of maps, results and operand the one that is None: the derivative in it of all three.
 
-    What is differentiated is the sum of `up(maps, kernels)` times `results`. It is linear in each
+    What is differentiated is the sum of `up(maps, operand)` times `results`. It is linear in each
     of them, so that the derivatives of a derivative are again one of the three.
     """
-    third: Tensor = _Third.apply(form, maps, results, kernels)  # type: ignore[no-untyped-call]
+    third: Tensor = _Third.apply(form, maps, results, operand)  # type: ignore[no-untyped-call]
     return third
 
 
@@ -277,20 +334,20 @@ class _Third(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        form: Strips,
+        form: Blocks,
         maps: Tensor | None,
         results: Tensor | None,
-        kernels: Tensor | None,
+        operand: Tensor | None,
     ) -> Tensor:
         ctx.form = form
-        ctx.save_for_backward(maps, results, kernels)
+        ctx.save_for_backward(maps, results, operand)
         if results is None:
             assert maps is not None
-            assert kernels is not None
-            return form.up(maps, kernels)
+            assert operand is not None
+            return form.up(maps, operand)
         if maps is None:
-            assert kernels is not None
-            return form.down(results, kernels)
+            assert operand is not None
+            return form.down(results, operand)
         return form.weigh(maps, results)
 
     @staticmethod
@@ -308,28 +365,48 @@ class _Third(torch.autograd.Function):
 @functools.lru_cache(maxsize=64)
 def strips_of(place: Geometry) -> Strips:
     """The form by strips; those that go on in map and kernel alike are one."""
-    strips: list[_Strip] = []
-    across = place.result[1]
+    strips: list[_Block] = []
     for row, seen_rows in enumerate(_seen(place, 0)):
         for column, seen_columns in enumerate(_seen(place, 1)):
             for y, kernel_y in seen_rows:
                 if not seen_columns:
                     continue
                 x, kernel_x = seen_columns[0]
-                strip = _Strip(
-                    row * across + column,
-                    y * place.maps[1] + x,
-                    kernel_y * place.kernel[1] + kernel_x,
-                    len(seen_columns),
+                strip = _Block(
+                    result=row * place.result[1] + column,
+                    map=y * place.maps[1] + x,
+                    row=kernel_y * place.kernel[1] + kernel_x,
+                    column=0,
+                    results=1,
+                    maps=len(seen_columns),
                 )
                 strips[-1:] = _joined(strips[-1], strip) if strips else [strip]
     seeing = {strip.result for strip in strips}
     return Strips(place, tuple(strips), len(seeing) == math.prod(place.result))
 
 
-def _joined(one: _Strip, next_: _Strip) -> list[_Strip]:
-    goes_on = (one.result, one.map + one.length, one.kernel + one.length) == next_[:3]
-    return [one._replace(length=one.length + next_.length)] if goes_on else [one, next_]
+def _joined(one: _Block, next_: _Block) -> list[_Block]:
+    goes_on = (one.result, one.map + one.maps, one.row + one.maps) == next_[:3]
+    return [one._replace(maps=one.maps + next_.maps)] if goes_on else [one, next_]
+
+
+@functools.lru_cache(maxsize=64)
+def bands_of(place: Geometry) -> Bands:
+    """The form by bands, one for each row of the result that sees some of the map."""
+    width, across = place.maps[1], place.result[1]
+    bands = [
+        _Block(
+            result=row * across,
+            map=seen[0][0] * width,
+            row=seen[0][0] * width,
+            column=row * across,
+            results=across,
+            maps=len(seen) * width,
+        )
+        for row, seen in enumerate(_seen(place, 0))
+        if seen
+    ]
+    return Bands(place, tuple(bands), len(bands) == place.result[0])
 
 
 def _seen(place: Geometry, axis: int) -> list[list[tuple[int, int]]]:

@@ -14,7 +14,7 @@ from wgan.components import ConfigError
 from wgan.config import CRITIC_NORMS
 from wgan.convolution import Conv2d, ConvTranspose2d, convolved_by_torch, form_for, form_on_cpu
 from wgan.diagnostics import Flops
-from wgan.forms import Geometry, Strips, Whole, strips_of
+from wgan.forms import Geometry, Strips, Whole, bands_of, strips_of
 from wgan.lipschitz import LipschitzMethod
 from wgan.networks import Network
 from wgan.once import weights_computed_once
@@ -118,8 +118,16 @@ def test_more_layers_at_once_are_sooner_made_of_strips():
 def test_an_image_s_layer_gives_channels_innermost_where_strips_follow():
     image = Geometry((8, 8), (4, 4), (2, 2), (1, 1))
     assert form_on_cpu(Conv2d(1, 32, 4, 2, 1), (8, 8)) == Whole(image)
-    assert form_on_cpu(Conv2d(1, 64, 4, 2, 1), (8, 8)) == Whole(image, innermost=True)
-    assert form_on_cpu(ConvTranspose2d(64, 1, 4, 2, 1), (4, 4)) == Whole(image, innermost=True)
+    assert form_on_cpu(Conv2d(1, 48, 4, 2, 1), (8, 8)) == Whole(image, innermost=True)
+    assert form_on_cpu(ConvTranspose2d(48, 1, 4, 2, 1), (4, 4)) == Whole(image, innermost=True)
+
+
+def test_a_wide_image_s_layer_is_made_of_bands_and_in_stacks_one_half_as_wide():
+    image = Geometry((8, 8), (4, 4), (2, 2), (1, 1))
+    assert form_on_cpu(Conv2d(1, 64, 4, 2, 1), (8, 8)) == bands_of(image)
+    assert form_on_cpu(ConvTranspose2d(64, 1, 4, 2, 1), (4, 4)) == bands_of(image)
+    assert form_on_cpu(Conv2d(1, 32, 4, 2, 1), (8, 8), 2) == bands_of(image)
+    assert form_on_cpu(Conv2d(1, 16, 4, 2, 1), (8, 8), 16) == Whole(image, innermost=True)
 
 
 def test_in_bf16_nothing_is_rounded_between_strips():

@@ -9,7 +9,7 @@ import torch
 from small import largest_gap, normal
 from torch.nn import functional as F
 
-from wgan.forms import Form, Geometry, Strips, Whole, strips_of
+from wgan.forms import Blocks, Form, Geometry, Whole, bands_of, strips_of
 
 ROUNDING = 1e-12  # of float64, relative to sums of a few hundred numbers near 1
 
@@ -30,6 +30,7 @@ FORMS = [
     for name, form in (
         ("outermost", Whole(place)),
         ("innermost", Whole(place, innermost=True)),
+        ("bands", bands_of(place)),
         ("strips", strips_of(place)),
     )
 ]
@@ -137,30 +138,40 @@ def test_a_whole_operand_is_what_the_convolution_does_to_each_pixel(place):
     assert torch.equal(Whole(place, innermost=True).operand(kernels), innermost)
 
 
-def test_strips_hold_what_a_kernel_sees_and_no_padding():
-    form = strips_of(PLACES[0])
-    assert isinstance(form, Strips)
+def products(form: Blocks) -> int:
+    """How many pairs of a pixel of the map and one of the result are multiplied."""
+    return sum(block.maps * block.results for block in form.blocks)
+
+
+def test_blocks_hold_less_than_a_whole_matrix_and_strips_no_padding_at_all():
+    place = PLACES[0]
     # 3 of 4 pixels each way from each of 2 x 2 places.
-    assert sum(strip.length for strip in form.strips) == 36
-    assert {strip.length for strip in form.strips} == {3}
+    assert products(strips_of(place)) == 36
+    assert {strip.maps for strip in strips_of(place).blocks} == {3}
+    assert products(bands_of(place)) == 48
+    assert products(bands_of(PLACES[1])) == 28 / 64 * 64 * 16
 
 
 def test_strips_that_go_on_in_map_and_kernel_are_one():
-    (strip,) = strips_of(Geometry((4, 4), (4, 4), (1, 1), (0, 0))).strips
-    assert strip == (0, 0, 0, 16)
+    (strip,) = strips_of(Geometry((4, 4), (4, 4), (1, 1), (0, 0))).blocks
+    assert strip == (0, 0, 0, 0, 1, 16)
     # Rows of a map that is wider than the kernel do not.
-    assert len(strips_of(Geometry((4, 5), (4, 4), (1, 1), (0, 0))).strips) == 8
+    assert len(strips_of(Geometry((4, 5), (4, 4), (1, 1), (0, 0))).blocks) == 8
 
 
+@pytest.mark.parametrize("made", [strips_of, bands_of])
 @pytest.mark.parametrize("place", PLACES)
-def test_strips_of_flat_values_are_the_matrix_its_transpose_and_its_derivative(place):
-    form, whole = strips_of(place), Whole(place, innermost=True)
+def test_blocks_of_flat_values_are_the_matrix_its_transpose_and_its_derivative(place, made):
+    form, whole = made(place), Whole(place, innermost=True)
     kernels = normal(2, OUTPUTS, CHANNELS, *place.kernel).requires_grad_()
     x = normal(2, 5, CHANNELS * math.prod(place.maps), seed=1)
     slopes = normal(2, 5, OUTPUTS * math.prod(place.result), seed=2)
     matrix, operand = whole.operand(kernels), form.operand(kernels)
     product = torch.bmm(x, matrix.transpose(1, 2))
     assert largest_gap([form.up(x, operand.detach())], [product.detach()]) < ROUNDING
+    bias = normal(2, product.shape[2], seed=3)
+    shifted = product.detach() + bias[:, None]
+    assert largest_gap([form.up(x, operand.detach(), bias)], [shifted]) < ROUNDING
     back = torch.bmm(slopes, matrix).detach()
     assert largest_gap([form.down(slopes, operand.detach())], [back]) < ROUNDING
     (expected,) = torch.autograd.grad((product * slopes).sum(), kernels)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from wgan.convolution import form_on_cpu, geometry
-from wgan.forms import Form, Strips, Whole, everywhere
+from wgan.forms import Blocks, Form, Whole, everywhere
 from wgan.once import once
-from wgan.packed.products import Dense, InStrips, Product
+from wgan.packed.products import Dense, InBlocks, Product
 
 
 class StackedConv2d(nn.Module):
@@ -51,8 +51,8 @@ class StackedConv2d(nn.Module):
         pixels = form.place.result
         if bias is not None:
             bias = everywhere(bias, pixels, innermost=True)  # type: ignore[assignment]
-        if isinstance(form, Strips):
-            return InStrips(operand, form), bias, pixels
+        if isinstance(form, Blocks):
+            return InBlocks(operand, form), bias, pixels
         assert isinstance(form, Whole)
         assert form.innermost
         return Dense(operand), bias, pixels

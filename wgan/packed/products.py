@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from wgan.forms import Strips, affine
+from wgan.forms import Blocks, affine
 
 _NARROW = 16  # inputs below which a transposed product is several times as fast (measured)
 
@@ -69,20 +69,19 @@ class Dense:
 
 
 @dataclass
-class InStrips:
+class InBlocks:
     """Convolutions by the operand of `form`."""
 
     operand: Tensor
-    form: Strips
+    form: Blocks
 
-    def constant(self) -> InStrips:
+    def constant(self) -> InBlocks:
         """As in `Product`."""
-        return InStrips(self.operand.detach(), self.form)
+        return InBlocks(self.operand.detach(), self.form)
 
     def up(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """As in `Product`."""
-        made = self.form.up(x, self.operand)
-        return made if bias is None else made.add_(bias.unsqueeze(1))
+        return self.form.up(x, self.operand, bias)
 
     def down(self, slopes: Tensor) -> Tensor:
         """As in `Product`."""
