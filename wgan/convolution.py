@@ -28,8 +28,8 @@ _MOST_KERNELS = 4
 # there in all layers that are computed as one: with fewer operations cost more than they spare.
 _MOST_RESULTS = 4
 _LEAST_CHANNELS, _MOST_CHANNELS = 2**12, 2**15
-_LEAST_BANDS = 64  # the same for bands, of one layer or of two, where results have more pixels
-_IMAGE = 4  # channels that an image has at most
+# An image's channels at most, and those made of them, in one layer or in two, from which bands pay.
+_IMAGE, _LEAST_BANDS = 4, 64
 
 _by_torch: ContextVar[bool] = ContextVar("_by_torch", default=False)
 
@@ -111,10 +111,11 @@ def _form(place: Geometry, outputs: int, inputs: int, layers: int, strips: bool)
     within = math.prod(place.maps) <= _MOST_KERNELS * math.prod(place.kernel)
     if not within or channels * results * math.prod(place.maps) > _LARGEST_MATRIX:
         return None
-    if strips and results > _MOST_RESULTS and channels * min(layers, 2) >= _LEAST_BANDS:
+    of_image = strips and inputs <= _IMAGE
+    if of_image and results > _MOST_RESULTS and outputs * min(layers, 2) >= _LEAST_BANDS:
         return bands_of(place)
     # A wide layer of an image stands beside strips.
-    wide = strips and inputs <= _IMAGE and 2 * outputs**2 >= _LEAST_CHANNELS
+    wide = of_image and 2 * outputs**2 >= _LEAST_CHANNELS
     return Whole(place, innermost=layers > 1 or wide)
 
 
