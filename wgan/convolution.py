@@ -26,7 +26,8 @@ _LARGEST_MATRIX = 2**17
 _MOST_KERNELS = 4
 # Pixels of a result up to which strips pay, and how many channels, before times after, have to meet
 # there in all layers that are computed as one: with fewer operations cost more than they spare.
-_MOST_RESULTS = 4
+# They have to spare products: where 2 x 2 pixels stay 2 x 2 under a kernel of 3 they would not.
+_MOST_RESULTS, _MOST_SHARE = 4, 0.75
 _LEAST_CHANNELS, _MOST_CHANNELS = 2**12, 2**15
 # An image's channels at most, and those made of them, in one layer or in two, from which bands pay.
 _IMAGE, _LEAST_BANDS = 4, 64
@@ -107,7 +108,9 @@ def _form(place: Geometry, outputs: int, inputs: int, layers: int, strips: bool)
     channels = outputs * inputs
     few = results <= _MOST_RESULTS and channels <= _MOST_CHANNELS
     if strips and few and channels * layers >= _LEAST_CHANNELS:
-        return strips_of(place)
+        sparing = strips_of(place)
+        if sparing.share <= _MOST_SHARE:
+            return sparing
     within = math.prod(place.maps) <= _MOST_KERNELS * math.prod(place.kernel)
     if not within or channels * results * math.prod(place.maps) > _LARGEST_MATRIX:
         return None

@@ -259,6 +259,12 @@ class Blocks:
         return operand
 
     @property
+    def share(self) -> float:
+        """Of the products of a whole matrix those that are made, 0 to 1."""
+        made = sum(block.maps * block.results for block in self.blocks)
+        return made / (math.prod(self.place.maps) * math.prod(self.place.result))
+
+    @property
     def _operand_pixels(self) -> tuple[int, int]:
         """The operand's rows and columns, in pixels."""
         raise NotImplementedError

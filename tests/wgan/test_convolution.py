@@ -130,6 +130,12 @@ def test_a_wide_image_s_layer_is_made_of_bands_and_in_stacks_one_half_as_wide():
     assert form_on_cpu(Conv2d(1, 16, 4, 2, 1), (8, 8), 16) == Whole(image, innermost=True)
 
 
+def test_no_layer_is_made_of_strips_that_spare_nothing():
+    layer = Conv2d(64, 128, 3, 1, 1)
+    assert form_on_cpu(layer, (2, 2)) == Whole(Geometry((2, 2), (3, 3), (1, 1), (1, 1)))
+    assert isinstance(form_on_cpu(layer, (2, 2), 4), Whole)
+
+
 def test_in_bf16_nothing_is_rounded_between_strips():
     layer, x = Conv2d(64, 128, 4, 2, 1), normal(2, 64, 4, 4).float()
     assert isinstance(form_for(layer, x), Strips)

@@ -9,7 +9,7 @@ import torch
 from small import largest_gap, normal
 from torch.nn import functional as F
 
-from wgan.forms import Blocks, Form, Geometry, Whole, bands_of, strips_of
+from wgan.forms import Form, Geometry, Whole, bands_of, strips_of
 
 ROUNDING = 1e-12  # of float64, relative to sums of a few hundred numbers near 1
 
@@ -138,18 +138,13 @@ def test_a_whole_operand_is_what_the_convolution_does_to_each_pixel(place):
     assert torch.equal(Whole(place, innermost=True).operand(kernels), innermost)
 
 
-def products(form: Blocks) -> int:
-    """How many pairs of a pixel of the map and one of the result are multiplied."""
-    return sum(block.maps * block.results for block in form.blocks)
-
-
 def test_blocks_hold_less_than_a_whole_matrix_and_strips_no_padding_at_all():
     place = PLACES[0]
     # 3 of 4 pixels each way from each of 2 x 2 places.
-    assert products(strips_of(place)) == 36
+    assert strips_of(place).share == 36 / 64
     assert {strip.maps for strip in strips_of(place).blocks} == {3}
-    assert products(bands_of(place)) == 48
-    assert products(bands_of(PLACES[1])) == 28 / 64 * 64 * 16
+    assert bands_of(place).share == 3 / 4
+    assert bands_of(PLACES[1]).share == 28 / 64
 
 
 def test_strips_that_go_on_in_map_and_kernel_are_one():
