@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import math
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -24,6 +27,7 @@ from torch import nn
 
 from wgan.data import Density, Images, Ring8, as_float
 from wgan.diagnostics import Looks, diagnose, generate, make_profile
+from wgan.layers import Reparametrised, linear_layers
 from wgan.losses import Loss
 from wgan.networks.base import Flat
 from wgan.random import stream
@@ -254,6 +258,31 @@ def test_looking_touches_nothing(recipe, critic_norm):
     assert set(first) - {"weights_at_limit"} == NAMES | ASKED | bounds
     assert ("weights_at_limit" in first) == (recipe == "wgan")
     assert all(type(value) is float and math.isfinite(value) for value in first.values())
+
+
+@pytest.mark.parametrize("method", ["orthonormal", "spectral_norm", "gradient_penalty"])
+def test_weights_made_of_raw_ones_are_made_twice_however_often_the_critic_is_asked(
+    method, monkeypatch
+):
+    """Once with a graph and once without; the figures are those of weights made each time."""
+    config = small(lipschitz=method)
+    state = new_state(config, DIGITS)
+    fake = generate(config, state, 20)
+    made = []
+    for layer in linear_layers(state.critic).values():
+        if isinstance(layer, Reparametrised):
+            layer.reparametrisation.register_forward_hook(
+                lambda *_, layer=layer: made.append(layer)
+            )
+    looks = Looks(ascent_steps=2, gap_updates=2)
+    figures = diagnose(config, state, DIGITS, fake, 20, replace(looks, gap_updates=0))
+    assert all(made.count(layer) <= 2 for layer in made)
+    assert bool(made) == (method != "gradient_penalty")
+    kept = diagnose(config, state, DIGITS, fake, 20, looks)
+    module = importlib.import_module("wgan.diagnostics.diagnose")
+    monkeypatch.setattr(module, "weights_computed_once", nullcontext)
+    assert kept == diagnose(config, state, DIGITS, fake, 20, looks)
+    assert figures.items() <= kept.items()
 
 
 def test_samples_come_from_the_seeds_fixed_noise_and_running_statistics():

@@ -18,6 +18,7 @@ from wgan.diagnostics.gap import critic_gap
 from wgan.diagnostics.samples import Seen, see
 from wgan.diagnostics.slopes import ASCENT_PAIRS, LIPSCHITZ_POINTS, ascend, steepest, whole_batches
 from wgan.diagnostics.weights import weight_figures
+from wgan.once import weights_computed_once
 from wgan.operator_norms import lipschitz_upper_bound
 from wgan.precision import exactly
 from wgan.random import stream
@@ -75,7 +76,11 @@ def diagnose(
     With batch norm in the critic a score depends on its whole batch: slopes are then those of a
     batch's scores together, no Lipschitz constant.
     """
-    seen = see(config, state, data, fake, count)
+    # No weight changes meanwhile, and no gradient is asked for in one.
+    with weights_computed_once():
+        seen = see(config, state, data, fake, count)
+        fake_gradient_norm = _fake_gradient_norm(config, state, seen)
+        slopes = _slopes(config, state, seen, looks)
     both = torch.cat([seen.held_out_scores, seen.fake_scores])
     estimate = config.loss.distance(seen.held_out_scores, seen.fake_scores).item()
     figures = {
@@ -85,12 +90,12 @@ def diagnose(
         "critic_accuracy": accuracy(seen.held_out_scores, seen.fake_scores),
         "score_mean": both.mean().item(),
         "score_std": both.std().item(),
-        "fake_gradient_norm": _fake_gradient_norm(config, state, seen),
+        "fake_gradient_norm": fake_gradient_norm,
     }
     known_w1 = config.generator.known_w1(data)
     if known_w1 is not None:
         figures["known_w1"] = known_w1
-    figures |= _slopes(config, state, seen, looks)
+    figures |= slopes
     figures["estimate_per_lipschitz"] = _over(estimate, figures["lipschitz_lower_bound"])
     if looks.upper_bound:
         bound = lipschitz_upper_bound(state.critic, data.shape)
