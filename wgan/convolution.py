@@ -78,8 +78,9 @@ def form_for(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> Form | None:
     """The form in which a layer is to take maps x (N, C, H, W); None: torch's own."""
     if x.device.type != "cpu" or _by_torch.get():
         return None
-    # In bf16 strips would be rounded before they are added up.
-    return form_on_cpu(layer, x.shape[2:], strips=not torch.is_autocast_enabled("cpu"))
+    # In bf16 strips would be rounded before they are added up; vmap and its like do not know them.
+    unfit = torch.is_autocast_enabled("cpu") or torch._C._are_functorch_transforms_active()
+    return form_on_cpu(layer, x.shape[2:], strips=not unfit)
 
 
 def form_on_cpu(

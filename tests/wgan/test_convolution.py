@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from small import DIGITS, normal, registered, rng, same, small
+from small import DIGITS, largest_gap, normal, registered, rng, same, small
 from stock_layers import our_gradients
 from torch import nn
 
@@ -128,6 +128,15 @@ def test_a_wide_image_s_layer_is_made_of_bands_and_in_stacks_one_half_as_wide():
     assert form_on_cpu(ConvTranspose2d(64, 1, 4, 2, 1), (4, 4)) == bands_of(image)
     assert form_on_cpu(Conv2d(1, 32, 4, 2, 1), (8, 8), 2) == bands_of(image)
     assert form_on_cpu(Conv2d(1, 16, 4, 2, 1), (8, 8), 16) == Whole(image, innermost=True)
+
+
+def test_a_wide_layer_can_be_mapped_over_by_torch_s_own_transforms():
+    layer, x = Conv2d(64, 64, 4, 2, 1).double(), normal(3, 2, 64, 4, 4)
+    mapped = torch.func.vmap(layer)(x)
+    assert largest_gap([mapped], [torch.stack([layer(part) for part in x])]) < ROUNDING
+    slope = torch.func.grad(lambda part: layer(part).sum())(x[0])
+    part = x[0].clone().requires_grad_()
+    assert largest_gap([slope], torch.autograd.grad(layer(part).sum(), part)) < ROUNDING
 
 
 def test_no_layer_is_made_of_strips_that_spare_nothing():
