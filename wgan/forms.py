@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -186,7 +187,7 @@ class _Block(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Blocks:
+class Blocks(ABC):
     """Products of parts of the operand (..., rows C, columns O) with parts of flat values.
 
     Maps lie with channels innermost. `up`, `down` and `weigh` are for k layers.
@@ -195,6 +196,10 @@ class Blocks:
     place: Geometry
     blocks: tuple[_Block, ...]
     leaves_none_out: bool  # whether each pixel of the result sees some of the map
+
+    @abstractmethod
+    def operand(self, kernels: Tensor) -> Tensor:
+        """As in `Form`."""
 
     def there(self, maps: Tensor, operand: Tensor, bias: Tensor | None) -> Tensor:
         """As in `Form`."""
@@ -265,9 +270,9 @@ class Blocks:
         return made / (math.prod(self.place.maps) * math.prod(self.place.result))
 
     @property
+    @abstractmethod
     def _operand_pixels(self) -> tuple[int, int]:
         """The operand's rows and columns, in pixels."""
-        raise NotImplementedError
 
     def _channels(self, operand: Tensor) -> tuple[int, int]:
         """Of the map and of the result."""
