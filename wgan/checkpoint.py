@@ -140,7 +140,9 @@ def _compact(value: Any) -> Any:
     The tensors of a training that is packed with others are views of what all of them share.
     """
     if isinstance(value, torch.Tensor):
-        return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
+        if value.untyped_storage().nbytes() == value.nbytes:
+            return value
+        return value.clone(memory_format=torch.contiguous_format)
     if isinstance(value, dict):
         twin = copy.copy(value)  # of its own type, with what torch hangs on a state dict
         twin.update({key: _compact(part) for key, part in value.items()})

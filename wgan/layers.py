@@ -51,9 +51,9 @@ class StackableReparametrisation(Protocol):
     """A reparametrisation that can be made for the layers of k critics at once."""
 
     def stacked(self, held: Mapping[str, Tensor]) -> nn.Module:
-        """The module that maps raw weights (k, out, in) to effective ones.
+        """The module that maps raw weights to effective ones: (k, out, in) or (k, O, C, h, w).
 
-        Kernels are reshaped to (out, in * height * width).
+        They may lie in memory in any way, and are given back as they lie.
 
         Args:
             held: this module's parameters and buffers by name, stacked, (k, ...).

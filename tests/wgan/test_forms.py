@@ -14,7 +14,8 @@ from wgan.forms import Form, Geometry, Whole, bands_of, strips_of
 ROUNDING = 1e-12  # of float64, relative to sums of a few hundred numbers near 1
 
 # Maps, kernel, stride, padding; of the fourth the stride leaves a last row and column out, of the
-# fifth a kernel of 1 sees nothing of some pixels, of the sixth some pixels see padding alone.
+# fifth a kernel of 1 sees nothing of some pixels, of the sixth some see padding alone; of the
+# last the first row of the result sees a row of the map less than the second.
 PLACES = [
     Geometry((4, 4), (4, 4), (2, 2), (1, 1)),
     Geometry((8, 8), (4, 4), (2, 2), (1, 1)),
@@ -23,6 +24,7 @@ PLACES = [
     Geometry((3, 3), (1, 1), (2, 2), (0, 0)),
     Geometry((2, 2), (1, 1), (1, 1), (1, 1)),
     Geometry((4, 4), (4, 4), (1, 1), (0, 0)),
+    Geometry((4, 4), (3, 3), (2, 2), (1, 1)),
 ]
 FORMS = [
     pytest.param(form, id=f"{place}-{name}")
@@ -143,15 +145,38 @@ def test_blocks_hold_less_than_a_whole_matrix_and_strips_no_padding_at_all():
     # 3 of 4 pixels each way from each of 2 x 2 places.
     assert strips_of(place).share == 36 / 64
     assert {strip.maps for strip in strips_of(place).blocks} == {3}
+    # Of 12 strips each row of the result has 4 by its own half of the map, as the other has.
+    assert [strip.map_section for strip in strips_of(place).blocks].count(None) == 4
+    assert len(strips_of(place).blocks) == 8
     assert bands_of(place).share == 3 / 4
     assert bands_of(PLACES[1]).share == 28 / 64
 
 
 def test_strips_that_go_on_in_map_and_kernel_are_one():
     (strip,) = strips_of(Geometry((4, 4), (4, 4), (1, 1), (0, 0))).blocks
-    assert strip == (0, 0, 0, 0, 1, 16)
+    assert strip[:6] == (0, 0, 0, 0, 1, 16)
     # Rows of a map that is wider than the kernel do not.
     assert len(strips_of(Geometry((4, 5), (4, 4), (1, 1), (0, 0))).blocks) == 8
+
+
+@pytest.fixture
+def poisoned():
+    """Memory that nobody has written holds NaN."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+@pytest.mark.parametrize("made", [strips_of, bands_of])
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_is_left_unwritten(place, made, poisoned):
+    assert torch.empty(3).isnan().all()
+    form = made(place)
+    x, kernels = given(form, back=False, bias=False)
+    result = form.there(x, form.operand(kernels), None)
+    largest = largest_gap([result], [torch_s(form, x, kernels, None, back=False)])
+    assert largest < ROUNDING
 
 
 @pytest.mark.parametrize("made", [strips_of, bands_of])
@@ -171,4 +196,8 @@ def test_blocks_of_flat_values_are_the_matrix_its_transpose_and_its_derivative(p
     assert largest_gap([form.down(slopes, operand.detach())], [back]) < ROUNDING
     (expected,) = torch.autograd.grad((product * slopes).sum(), kernels)
     (found,) = torch.autograd.grad(operand, kernels, form.weigh(x, slopes))
+    assert largest_gap([found], [expected]) < 10 * ROUNDING
+    into = torch.full_like(operand.detach(), math.nan)
+    assert form.weigh(x, slopes, into) is into
+    (found,) = torch.autograd.grad(form.operand(kernels), kernels, into)
     assert largest_gap([found], [expected]) < 10 * ROUNDING

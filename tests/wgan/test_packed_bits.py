@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.wgan.packs import alone, gap_of_states, packed, seeds_of, toy
-from tests.wgan.small import contents, never, registered, same, without_times
+from tests.wgan.small import contents, never, normal, registered, same, without_times
 from wgan import checkpoint
 from wgan.components import ConfigError
 from wgan.data import Dataset
@@ -14,6 +14,8 @@ from wgan.lipschitz import LipschitzMethod
 from wgan.losses import Loss
 from wgan.optimizers import Optimizer
 from wgan.packed import pays, time_of_stack, train_packed, unpackable
+from wgan.packed.convolutions import KERNELS
+from wgan.packed.stack import Stack
 from wgan.recipes import recipe_settings
 from wgan.state import new_state
 
@@ -149,8 +151,9 @@ def check_resumed(tmp_path, config):
         assert same(without_times(rows[index]), without_times(seen[index]))
 
 
-def test_a_checkpoint_of_a_packed_training_is_that_of_one_alone(tmp_path):
-    config = single(steps=4)
+@pytest.mark.parametrize("of_maps", [False, True])
+def test_a_checkpoint_of_a_packed_training_is_that_of_one_alone(tmp_path, of_maps):
+    config = convolved("sngan", 24) if of_maps else single(steps=4)
     configs, data = seeds_of(config, 6), config.dataset.load()
     state, _ = alone(config, log_every=3)
     checkpoint.save(tmp_path / "alone", state, {})
@@ -165,6 +168,7 @@ def test_a_checkpoint_of_a_packed_training_is_that_of_one_alone(tmp_path):
     checkpoint.load(tmp_path / "packed", loaded)
     assert same(held, contents(loaded))
     assert same(held, contents(states[0]))
+    assert all(tensor.is_contiguous() for tensor in tensors(loaded))
 
 
 def test_looking_at_a_pack_changes_no_bit():
@@ -174,8 +178,10 @@ def test_looking_at_a_pack_changes_no_bit():
     assert all(same(contents(e), contents(s)) for e, s in zip(expected, states, strict=True))
 
 
-def test_states_are_views_while_the_pack_runs_and_own_their_memory_after_it():
-    configs = seeds_of(single(ema=0.5, lipschitz="spectral_norm"), 3)
+@pytest.mark.parametrize("of_maps", [False, True])
+def test_states_are_views_while_the_pack_runs_and_own_their_memory_after_it(of_maps):
+    config = single(ema=0.5, lipschitz="spectral_norm")
+    configs = seeds_of(convolved("sngan", 24, ema=0.5) if of_maps else config, 3)
     data = configs[0].dataset.load()
     states = [new_state(config, data) for config in configs]
     parameters = [list(state.critic.parameters()) for state in states]
@@ -188,6 +194,7 @@ def test_states_are_views_while_the_pack_runs_and_own_their_memory_after_it():
         assert all(a is b for a, b in zip(state.critic.parameters(), kept, strict=True))
         for tensor in tensors(state):
             assert tensor.untyped_storage().nbytes() == tensor.nbytes
+            assert tensor.is_contiguous()
     before = contents(states[1])
     with torch.no_grad():
         for tensor in tensors(states[0]):
@@ -195,10 +202,22 @@ def test_states_are_views_while_the_pack_runs_and_own_their_memory_after_it():
     assert same(before, contents(states[1]))
 
 
+def test_the_gradient_of_a_view_is_kept_where_it_is_and_of_what_was_computed_nowhere():
+    stack = Stack([torch.nn.Conv2d(2, 3, 2) for _ in range(2)], {"weight": KERNELS})
+    weight, bias = stack.parameters["weight"], stack.parameters["bias"]
+    place = stack.gradient_of(weight.permute(0, 3, 4, 2, 1)[:, 1])
+    assert place.shape == (2, 2, 2, 3)
+    place.copy_(normal(*place.shape))
+    assert torch.equal(stack.gradients[0].permute(0, 3, 4, 2, 1)[:, 1], place)
+    assert stack.gradients[0][:, :, :, 0].eq(0).all()
+    assert stack.gradient_of(bias[:, :1].expand(2, 5)) is None  # one place for five gradients
+    assert stack.gradient_of(2 * bias) is None
+
+
 def tensors(state):
     """All tensors of a state but the optimizers' counters of steps."""
     modules = (state.generator, state.critic, state.average)
-    held = [t for m in modules for t in (*m.parameters(), *m.buffers())]
+    held = [t for m in modules if m for t in (*m.parameters(), *m.buffers())]
     for optimizer in (state.generator_optimizer, state.critic_optimizer):
         for entry in optimizer.state.values():
             held += [value for key, value in entry.items() if key != "step"]

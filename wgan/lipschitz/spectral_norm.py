@@ -128,7 +128,7 @@ class SpectralNorm(LipschitzMethod):
             division: Any = getattr(layer, "reparametrisation", None)
             weight: Any = getattr(layer, "weight", None)
             if isinstance(division, StackedDividedByKernel):
-                division.iterate(weight.flatten(2), self.power_iterations)
+                division.iterate(weight, self.power_iterations)
 
 
 class DividedByKernel(nn.Module):
@@ -160,7 +160,11 @@ class DividedByKernel(nn.Module):
 
 
 class StackedDividedByKernel(nn.Module):
-    """`DividedByKernel` of k layers; `left` (k, out), `right` (k, in)."""
+    """`DividedByKernel` of k layers; `left` (k, out), `right` (k, in).
+
+    A kernel's matrix is taken turned and with its inputs innermost of its columns' dimensions,
+    (k, h w C, out), which is how a stack holds it; v is put in that order.
+    """
 
     def __init__(self, left: Tensor, right: Tensor) -> None:
         super().__init__()
@@ -168,18 +172,35 @@ class StackedDividedByKernel(nn.Module):
 
     @torch.no_grad()
     def iterate(self, weight: Tensor, times: int) -> None:
-        """Algorithm 1, steps 1 and 2, of weights (k, out, in)."""
+        """Algorithm 1, steps 1 and 2, of weights (k, out, ...)."""
+        turned, right = _turned(weight), self._right(weight)
         # Vectors are rows: as columns the products take ten times as long.
-        left, right = self.left.unsqueeze(1), self.right.unsqueeze(1)
+        left = self.left.unsqueeze(1)
         for _ in range(times):
-            right.copy_(F.normalize(torch.bmm(left, weight), dim=2))
-            left.copy_(F.normalize(torch.bmm(right, weight.transpose(1, 2)), dim=2))
+            found = F.normalize(torch.bmm(left, turned.transpose(1, 2)), dim=2)
+            left.copy_(F.normalize(torch.bmm(found, turned), dim=2))
+            right.copy_(found.view_as(right))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Shape (k, out, in), kept."""
-        sigma = torch.bmm(torch.bmm(self.left.unsqueeze(1), weight), self.right.unsqueeze(2))
-        normalised: Tensor = weight / sigma
+        """Shape (k, out, ...), kept."""
+        right = self._right(weight).flatten(1).unsqueeze(1)
+        sigma = torch.bmm(torch.bmm(right, _turned(weight)), self.left.unsqueeze(2))
+        normalised: Tensor = weight / sigma.view(-1, *[1] * (weight.dim() - 1))
         return normalised
+
+    def _right(self, weight: Tensor) -> Tensor:
+        """V in the order of `_turned`, a view."""
+        if weight.dim() == 3:
+            return self.right
+        kernels: Tensor = self.right.unflatten(1, weight.shape[2:])
+        return kernels.movedim(1, 3)
+
+
+def _turned(weight: Tensor) -> Tensor:
+    """Weights (k, out, in) as (k, in, out), kernels (k, O, C, h, w) as (k, h w C, O)."""
+    if weight.dim() == 3:
+        return weight.transpose(1, 2)
+    return weight.permute(0, 3, 4, 2, 1).flatten(1, 3)
 
 
 @torch.no_grad()

@@ -68,9 +68,10 @@ class StackedUnitLength(nn.Module):
         self.gain = gain
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Shape (k, out, in), kept."""
-        lengths: Tensor = torch.linalg.vector_norm(weight, dim=2)
-        return weight * _factors(lengths, self.gain).unsqueeze(2)
+        """Shape (k, out, ...), kept."""
+        within = tuple(range(2, weight.dim()))
+        lengths: Tensor = torch.linalg.vector_norm(weight, dim=within)
+        return weight * _factors(lengths, self.gain)[(..., *[None] * len(within))]
 
 
 def _factors(lengths: Tensor, gain: Tensor | None) -> Tensor:

@@ -15,12 +15,13 @@ from wgan.forms import Blocks, Form, Whole, everywhere
 from wgan.once import once
 from wgan.packed.products import Dense, InBlocks, Product
 
+KERNELS = (2, 3, 1, 0)  # how kernels (O, C, h, w) lie, so that those of strips need no copy
+
 
 class StackedConv2d(nn.Module):
     """k convolutions like `layer`: weight (k, O, C, h, w), bias (k, O) or None.
 
-    `reparametrisation`, if any, makes of the stacked raw kernels, (k, O, C h w), those to compute
-    with.
+    `reparametrisation`, if any, makes of the raw kernels those to compute with.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class StackedConv2d(nn.Module):
         weight: Tensor = self.weight
         if self.reparametrisation is None:
             return weight
-        return self.reparametrisation(self.raw_matrix()).view_as(weight)  # type: ignore[no-any-return]
+        return self.reparametrisation(weight)  # type: ignore[no-any-return]
 
 
 class StackedConvTranspose2d(nn.Module):

@@ -64,13 +64,6 @@ class ChainedCritic(StackedCritic):
             layer for layer in self.layers if isinstance(layer, StackedLinear | StackedConv2d)
         ]
         self._on_maps = isinstance(self._dense[0], StackedConv2d)
-        # Of plain dense layers the weights' gradients are written where they are to be.
-        self._plain = all(
-            isinstance(layer, StackedLinear) and layer.reparametrisation is None
-            for layer in self._dense
-        )
-        held = self.stack.gradients
-        self._into = (held[::2], held[1::2]) if self._plain else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(k, N, ...) to scores (k, N), differentiable in x alone."""
@@ -104,10 +97,12 @@ class ChainedCritic(StackedCritic):
         parameters = list(self.stack.parameters.values())
         by_score, *rest = torch.autograd.grad(losses.sum(), [*seen, *parameters], allow_unused=True)
         by_gradient = rest[0] if len(seen) > 1 else None
-        into = self._into or (_empty_like(computed[0]), _empty_like(computed[1]))
-        chain.weigh(values, slopes, by_score, by_gradient, into)
-        if not self._plain:
-            self._through_weights(computed, into)
+        # What is a view of the parameters has its gradient written where it is to be.
+        through: list[tuple[Tensor, Tensor]] = []
+        into = [[self._place_of(held, through) for held in kind] for kind in computed]
+        chain.weigh(values, slopes, by_score, by_gradient, (into[0], into[1]))
+        if through:
+            self._through_weights(through)
         # A penalty of the weights themselves has given them a gradient too.
         for held, added in zip(self.stack.gradients, rest[len(seen) - 1 :], strict=True):
             if added is not None:
@@ -135,16 +130,25 @@ class ChainedCritic(StackedCritic):
         """What `_flat` would make these values of, in the shape of x."""
         return unflat(values, x.shape[3:]) if self._on_maps else values.view_as(x)
 
-    def _through_weights(
-        self, computed: tuple[list[Tensor], list[Tensor]], into: tuple[Sequence[Tensor], ...]
-    ) -> None:
-        """Carry the gradient from the effective weights and biases on to the raw parameters."""
-        gradients = torch.autograd.grad(
-            [*computed[0], *computed[1]],
+    def _place_of(self, held: Tensor, through: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Where to write a gradient; what must go `through` to the raw parameters is noted."""
+        place = self.stack.gradient_of(held)
+        if place is None:
+            place = torch.empty_like(held, memory_format=torch.contiguous_format)
+            through.append((held, place))
+        return place
+
+    def _through_weights(self, through: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Carry gradients from effective weights and biases on to the raw parameters."""
+        found = torch.autograd.grad(
+            [held for held, _ in through],
             list(self.stack.parameters.values()),
-            [*into[0], *into[1]],
+            [gradient for _, gradient in through],
+            allow_unused=True,
         )
-        torch._foreach_copy_(self.stack.gradients, gradients)
+        pairs = zip(self.stack.gradients, found, strict=True)
+        reached = [(into, gradient) for into, gradient in pairs if gradient is not None]
+        torch._foreach_copy_([into for into, _ in reached], [gradient for _, gradient in reached])
 
 
 def stacked_critic(modules: Sequence[nn.Module]) -> StackedCritic:
@@ -182,8 +186,3 @@ def _slope(layer: nn.Module) -> float | None:
         return None
     assert isinstance(layer, nn.LeakyReLU)
     return layer.negative_slope if layer.negative_slope > 0 else None
-
-
-def _empty_like(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Not expanded where they are."""
-    return [torch.empty_like(held, memory_format=torch.contiguous_format) for held in tensors]

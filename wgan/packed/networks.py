@@ -22,7 +22,7 @@ from wgan.layers import (
 )
 from wgan.networks.base import Flat
 from wgan.once import once
-from wgan.packed.convolutions import StackedConv2d, StackedConvTranspose2d
+from wgan.packed.convolutions import KERNELS, StackedConv2d, StackedConvTranspose2d
 from wgan.packed.norms import StackedBatchNorm, StackedFeatureNorm
 from wgan.packed.products import Dense, Product
 from wgan.packed.stack import Stack
@@ -169,11 +169,13 @@ class StackedNetwork(nn.Module):
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.stack = Stack(modules)
-        layers = [
-            STACKED[type(layer)](layer, self.stack.held_by(name))
-            for name, layer in leaves(modules[0])
-        ]
+        named = list(leaves(modules[0]))
+        convolutions = (nn.Conv2d, nn.ConvTranspose2d)
+        orders = {
+            f"{name}.weight": KERNELS for name, layer in named if isinstance(layer, convolutions)
+        }
+        self.stack = Stack(modules, orders)
+        layers = [STACKED[type(layer)](layer, self.stack.held_by(name)) for name, layer in named]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:

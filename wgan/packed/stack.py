@@ -7,7 +7,7 @@ alignment and no vector's tail, so that the bits of a row do not depend on where
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,10 @@ from wgan.packed.blocks import places_of
 class Stack:
     """Parameters and buffers of `modules`, stacked.
 
+    Args:
+        orders: in which dimensions of a parameter lie in memory, the innermost last, by its name;
+            of others they lie as they come.
+
     Attributes:
         block: the parameters, shape (k, width), one leaf for an optimizer; its `grad` is always
             there.
@@ -26,9 +30,9 @@ class Stack:
         buffers: each buffer stacked, shape (k, ...).
     """
 
-    def __init__(self, modules: Sequence[nn.Module]) -> None:
+    def __init__(self, modules: Sequence[nn.Module], orders: Mapping[str, tuple[int, ...]]) -> None:
         first = modules[0]
-        self.places, width = places_of(dict(first.named_parameters()))
+        self.places, width = places_of(dict(first.named_parameters()), orders)
         like = next(first.parameters(), torch.empty(0))  # a frozen generator has none
         self.block = nn.Parameter(like.new_zeros(len(modules), width))
         self.block.grad = torch.zeros_like(self.block)
@@ -52,6 +56,14 @@ class Stack:
             name.removeprefix(dot): tensor for name, tensor in every.items() if name.startswith(dot)
         }
 
+    def gradient_of(self, held: Tensor) -> Tensor | None:
+        """Where the gradient of a view of the block is; None of what was computed of it."""
+        assert self.block.grad is not None
+        own = held.untyped_storage().data_ptr() == self.block.untyped_storage().data_ptr()
+        if not own or 0 in held.stride():
+            return None
+        return self.block.grad.as_strided(held.shape, held.stride(), held.storage_offset())
+
     def lend(self, index: int, module: nn.Module) -> None:
         """Make the parameters and buffers of `module` views of row `index`."""
         for name, parameter in module.named_parameters():
@@ -63,4 +75,4 @@ class Stack:
 def own_memory(module: nn.Module) -> None:
     """Give the parameters and buffers of `module` memory of their own."""
     for held in (*module.parameters(), *module.buffers()):
-        held.data = held.data.clone()
+        held.data = held.data.clone(memory_format=torch.contiguous_format)

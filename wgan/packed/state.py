@@ -109,7 +109,8 @@ class PackedState:
             for parameter in module.parameters():
                 held = alone.state.get(parameter, {})
                 for key, value in held.items():
-                    held[key] = value.clone() if isinstance(value, Tensor) else value
+                    if isinstance(value, Tensor):
+                        held[key] = value.clone(memory_format=torch.contiguous_format)
         # The pack's own streams may be part of a CUDA graph: who leaves takes copies.
         state.streams = {name: rng.clone_state() for name, rng in state.streams.items()}
         self.states[index] = None
