@@ -71,6 +71,9 @@ def test_each_recipe_trains_as_alone(recipe, width):
         {"lipschitz": {"all": ["spectral_norm", "gradient_penalty"]}},
         {"lipschitz": {"all": ["orthogonal_regularization", "weight_normalization"]}},
         {"lipschitz": {"gradient_penalty": {"every": 3}}},
+        # More generated batches than pass through the generators together.
+        {"critic_steps": 7, "steps": 3},
+        {"critic_steps": 11, "steps": 2, "critic_norm": "batch", "lipschitz": "weight_clipping"},
     ],
     ids=str,
 )
@@ -132,15 +135,18 @@ def test_batches_that_pass_together_have_statistics_of_their_own(channels, maps)
         assert (stack(left)[index] - norm(left[index])).abs().max() < TOLERANCE
 
 
+@pytest.mark.parametrize("together", [1, 2, 3])
 @pytest.mark.parametrize("channels", [3, 8])
-def test_running_statistics_move_as_alone(channels):
+def test_running_statistics_move_as_alone(channels, together):
     norms = [nn.Sequential(nn.BatchNorm2d(channels, momentum=0.3)).double() for _ in range(3)]
     stack = StackedNetwork(norms)
-    for seed in range(3):
-        stacked_x = (1 + seed) * normal(3, 4, channels, 3, 2, seed=seed) + seed
-        stack(stacked_x)
-        for norm, x in zip(norms, stacked_x, strict=True):
-            norm(x)
+    batches = [(1 + seed) * normal(3, 4, channels, 3, 2, seed=seed) + seed for seed in range(6)]
+    for start in range(0, 6, together):
+        with in_batches(together):
+            made = stack(torch.cat(batches[start : start + together], dim=1))
+        for x, found in zip(batches[start:], made.chunk(together, dim=1), strict=False):
+            each = torch.stack([norm(row) for norm, row in zip(norms, x, strict=True)])
+            assert (found - each).abs().max() < TOLERANCE
     for name, buffer in stack.stack.buffers.items():
         expected = torch.stack([norm.get_buffer(name) for norm in norms])
         assert torch.allclose(buffer, expected, rtol=0, atol=TOLERANCE)

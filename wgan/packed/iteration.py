@@ -6,7 +6,7 @@ captured as `Eager`'s can.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,9 +15,12 @@ from wgan.config import TrainConfig
 from wgan.data import Data
 from wgan.iteration import Seen, due_methods
 from wgan.once import weights_computed_once
+from wgan.packed.norms import in_batches
 from wgan.packed.state import PackedState
 from wgan.packed.steps import critic_step, generator_step
 from wgan.precision import DTYPES, computing_in
+
+_AT_ONCE = 5  # generated batches that pass through the generators together
 
 
 class Packed:
@@ -61,15 +64,14 @@ class Packed:
         # Train the critics; meanwhile the generators' weights stay as they are.
         steps = []
         with weights_computed_once():
-            for update in range(config.critic_steps_before(state.step)):
+            for update, fake in enumerate(self._generate(config.critic_steps_before(state.step))):
                 step = critic_step(
                     state.critic,
-                    state.generator,
                     state.critic_optimizer,
                     config.loss.stacked,
                     config.lipschitz,
                     self._draw_real("data"),
-                    self._draw_noise(),
+                    fake,
                     state.streams,
                     state.critic_updates + update,
                 )
@@ -97,6 +99,19 @@ class Packed:
         """Add to the pack's window, and count `critic_updates`."""
         self.state.window.append(seen)
         self.state.critic_updates += len(seen.critic)
+
+    def _generate(self, count: int) -> Iterator[Tensor]:
+        """Generated batches (k, N, ...), several in one pass: the generators' graph is not needed.
+
+        Each has the statistics of its own.
+        """
+        while count > 0:
+            batches = min(count, _AT_ONCE)
+            noise = torch.cat([self._draw_noise() for _ in range(batches)], dim=1)
+            with torch.no_grad(), in_batches(batches):
+                fakes: Tensor = self.state.generator(noise)
+            yield from fakes.chunk(batches, dim=1)
+            count -= batches
 
     def _draw_noise(self) -> Tensor:
         config = self.config

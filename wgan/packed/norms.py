@@ -18,9 +18,9 @@ _batches: ContextVar[int] = ContextVar("_batches", default=1)
 
 @contextmanager
 def in_batches(count: int) -> Iterator[None]:
-    """Within it, the samples that pass through critics are `count` batches one after another.
+    """Within it, the samples that pass through networks are `count` batches one after another.
 
-    They have no running statistics.
+    Running statistics move by one batch after another.
     """
     token = _batches.set(count)
     try:
@@ -75,42 +75,44 @@ class StackedBatchNorm(nn.Module):
         fill whole vectors the bits do not depend on their place; in torch's second derivative they
         would, whose sums take four vectors at once.
         """
-        assert self.momentum is not None
-        means, variances = None, None
-        if self.running is not None:
-            means, variances, count = self.running
-            count.add_(1)
         k, batches, samples, channels, _ = x.shape
         to_all = (k, batches, channels)
-        rows = x.permute(2, 4, 0, 1, 3)
+        rows = x.permute(2, 4, 0, 1, 3).reshape(-1, k * batches * channels)
+        # At a momentum of 1 what it moves becomes the batch's own mean and unbiased variance.
+        moved = None if self.running is None else rows.new_zeros(2, rows.shape[1])
         normed = F.batch_norm(
-            rows.reshape(-1, k * batches * channels),
-            None if means is None else means.view(-1),
-            None if variances is None else variances.view(-1),
+            rows,
+            None if moved is None else moved[0],
+            None if moved is None else moved[1],
             self.weight.unsqueeze(1).expand(to_all).flatten(),
             self.bias.unsqueeze(1).expand(to_all).flatten(),
             training=True,
-            momentum=self.momentum,
+            momentum=1.0,
             eps=self.epsilon,
         )
+        if moved is not None:
+            self._move(*moved.view(2, *to_all))
         return normed.view(samples, -1, *to_all).permute(2, 3, 0, 4, 1)
 
     def _written_out(self, x: Tensor) -> Tensor:
         """(k, B, N, C, P) by arithmetic of single numbers."""
         variance, mean = torch.var_mean(x, dim=(2, 4), correction=0, keepdim=True)
         if self.running is not None:
-            self._move(
-                mean.detach().flatten(1), variance.detach().flatten(1), x[0, 0, :, 0].numel()
-            )
+            count = x[0, 0, :, 0].numel()
+            to_all = (len(x), x.shape[1], -1)
+            unbiased = variance.detach() * (count / (count - 1))
+            self._move(mean.detach().view(to_all), unbiased.view(to_all))
         normed = (x - mean) * torch.rsqrt(variance + self.epsilon)
         bias, weight = (held[:, None, None, :, None] for held in (self.bias, self.weight))
         return torch.addcmul(bias, normed, weight)
 
     @torch.no_grad()
-    def _move(self, mean: Tensor, variance: Tensor, count: int) -> None:
+    def _move(self, means: Tensor, variances: Tensor) -> None:
+        """The running statistics towards those of each batch, (k, B, C)."""
         assert self.running is not None
         assert self.momentum is not None
-        means, variances, batches = self.running
-        means.lerp_(mean, self.momentum)
-        variances.lerp_(variance * (count / (count - 1)), self.momentum)
-        batches.add_(1)
+        running_means, running_variances, count = self.running
+        for mean, variance in zip(means.unbind(1), variances.unbind(1), strict=True):
+            running_means.lerp_(mean, self.momentum)
+            running_variances.lerp_(variance, self.momentum)
+            count.add_(1)

@@ -17,27 +17,22 @@ from wgan.steps import CriticStep
 
 def critic_step(
     critic: StackedCritic,
-    generator: StackedNetwork,
     optimizer: torch.optim.Optimizer,
     loss: Loss,
     methods: Sequence[LipschitzMethod],
     real: Tensor,
-    noise: Tensor,
+    fake: Tensor,
     streams: Mapping[str, Sequence[torch.Generator]],
     count: int,
 ) -> CriticStep:
-    """One update of each critic, as `wgan.steps.critic_step` makes one.
+    """One update of each critic, as `wgan.steps.critic_step` makes one of samples that it has.
 
     Args:
         loss: a `stacked` one.
-        real: (k, N, ...), noise: (k, N, noise_size).
+        real, fake: (k, N, ...), without a graph.
         streams: holds the k streams `penalty:<name>` for each method.
         count: critic updates made before this one; decides whether a lazy penalty is due.
     """
-    # Generate samples; the generators' graph is not needed here.
-    with torch.no_grad():
-        fake = generator(noise)
-
     with weights_computed_once():
         # Score real and generated samples; take the gradients that the due penalties look at.
         due = [method for method in methods if count % method.every == 0]
