@@ -237,7 +237,7 @@ class Blocks(ABC):
         inputs, outputs = self._channels(operand)
         shape = (*maps.shape[:2], math.prod(self.place.result) * outputs)
         if bias is not None:
-            results = bias[:, None].repeat(1, shape[1], 1)
+            results = maps.new_empty(shape).copy_(bias[:, None])
         else:
             results = maps.new_empty(shape) if self.leaves_none_out else maps.new_zeros(shape)
         seen_in, into_in = self._in_sections(maps), self._in_sections(results)

@@ -61,9 +61,12 @@ class Chain:
 
     def down(self, values: Sequence[Tensor]) -> list[Tensor]:
         """p_1 to p_L, each (k, N, units)."""
-        slopes = [self._bent(self.layers[-1].operand.expand_as(values[-1]), values[-1])]
+        last = torch.empty_like(values[-1])
+        self._bend(self.layers[-1].operand.expand_as(last), values[-1], last)
+        slopes = [last]
         for layer, value in zip(self.layers[-2:0:-1], values[-2:0:-1], strict=True):
-            slopes.append(self._bent(layer.down(slopes[-1]), value))
+            slopes.append(layer.down(slopes[-1]))
+            self._bend(slopes[-1], value, slopes[-1])
         return slopes[::-1]
 
     def gradients(self, slopes: Sequence[Tensor], start: int = 0) -> Tensor:
@@ -102,16 +105,8 @@ class Chain:
         torch.sum(carried, 1, keepdim=True, out=weights[-1])
         torch.sum(by_score, 1, keepdim=True, out=biases[-1])
 
-    def _bent(self, gradient: Tensor, value: Tensor) -> Tensor:
-        """D gradient, of a layer with this value."""
-        bent: Tensor = (
-            _leaking(gradient, value, self.slope, True)
-            if self.slope
-            else _masked(gradient, value, 0)
-        )
-        return bent
-
     def _bend(self, gradient: Tensor, value: Tensor, into: Tensor) -> None:
+        """Put D gradient, of a layer with this value, `into` a tensor, which may be the same."""
         if self.slope:
             _leaking.grad_input(gradient, value, self.slope, True, grad_input=into)
         else:
