@@ -19,7 +19,7 @@ from tests.speed.ratios import interleaved, ratios
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS, EVERY, SAMPLES, SEEDS, RUNS = 300, 50, 2000, 3, 12
-ROUNDS = 2
+ROUNDS = 3
 SWEEP = """\
 name: twelve
 question: How long do twelve runs take?
