@@ -57,6 +57,11 @@ class Form(Protocol):
         """What it does to places."""
         ...
 
+    @property
+    def entries(self) -> int:
+        """Numbers in the operand for each of the result's channels and each of the map's."""
+        ...
+
     def operand(self, kernels: Tensor) -> Tensor:
         """What maps are multiplied by: linear in the kernels, and the same both ways."""
         ...
@@ -80,6 +85,11 @@ class Whole:
 
     place: Geometry
     innermost: bool = False
+
+    @property
+    def entries(self) -> int:
+        """As in `Form`."""
+        return math.prod(self.place.maps) * math.prod(self.place.result)
 
     def operand(self, kernels: Tensor) -> Tensor:
         """Each entry is one of the kernel's or zero; no layer sees in what place it stands."""
@@ -213,6 +223,11 @@ class Blocks(ABC):
     blocks: tuple[_Block, ...]
     sections: int
     leaves_none_out: bool
+
+    @property
+    def entries(self) -> int:
+        """As in `Form`."""
+        return math.prod(self._operand_pixels)
 
     @abstractmethod
     def operand(self, kernels: Tensor) -> Tensor:

@@ -124,6 +124,12 @@ def test_no_bit_of_a_layer_depends_on_its_place_in_the_stack(form, back, dtype):
         assert torch.equal(straight[order], turned)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_the_size_of_an_operand_is_known_before_it_is_made(form):
+    operand = form.operand(normal(OUTPUTS, CHANNELS, *form.place.kernel))
+    assert operand.numel() == OUTPUTS * CHANNELS * form.entries
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_a_whole_operand_is_what_the_convolution_does_to_each_pixel(place):
     kernels = normal(OUTPUTS, CHANNELS, *place.kernel)

@@ -8,11 +8,13 @@ from tests.wgan.packs import TOLERANCE, check_pack_of, images
 from tests.wgan.small import normal, registered, small
 from wgan.components import ConfigError
 from wgan.convolution import Conv2d, ConvTranspose2d, convolved_by_torch
+from wgan.layers import input_shapes
 from wgan.lipschitz import LipschitzMethod
 from wgan.packed import unpackable
 from wgan.packed.critics import ChainedCritic, StackedCritic, stacked_critic
-from wgan.packed.networks import StackedNetwork
+from wgan.packed.networks import StackedNetwork, leaves
 from wgan.packed.norms import in_batches
+from wgan.packed.rules import _shape_after
 from wgan.piecewise import LeakyReLU
 from wgan.recipes import recipe_settings
 
@@ -245,3 +247,20 @@ def test_kernels_that_fill_no_whole_vectors_are_refused():
 def test_each_kind_of_recipe_trains_on_a_gpu_as_alone(recipe):
     settings = {**recipe_settings(recipe), "critic_steps": 2, "steps": 30}
     check_pack_of(images(**settings), "cuda")
+
+
+# What is asked before anything is built.
+
+
+@pytest.mark.parametrize("width", [4, 24, 64])
+@pytest.mark.parametrize("kind", ["convolutional", "mlp"])
+def test_shapes_are_reckoned_as_a_pass_finds_them(width, kind):
+    network = images(network={"dcgan": {"width": width, "generator_kind": kind}}).network
+    for module, shape in (
+        (network.generator((1, 8, 8), 8), (8,)),
+        (network.critic((1, 8, 8), "layer"), (1, 8, 8)),
+    ):
+        passed = input_shapes(module, shape)
+        for _, layer in leaves(module):
+            assert shape == tuple(passed[layer])
+            shape = _shape_after(layer, shape)
