@@ -2,11 +2,13 @@
 
     python -m tests.speed.choices forms RECIPE WIDTH         torch's convolutions over ours, digits
     python -m tests.speed.choices packs RECIPE WIDTH SIZE..  alone over a pack's share, digits
+    python -m tests.speed.choices methods NETWORK            a critic's update over one unheld
     python -m tests.speed.choices memory float32|bf16        malloc's own ways over kept memory
     python -m tests.speed.choices share float32|bf16         convolutions' share of a step's time
 
-The first two by CPU time on one thread, DCGAN; the others by the clock on two, the convolutional
-step of the table. Each is the median over rounds, A B A B.
+The first three by CPU time on one thread, of a DCGAN or of what NETWORK is: dcgan_32 on digits,
+mlp_64 or mlp_512 on ring8. The others by the clock on two threads, the convolutional step of the
+table. Each is the median over rounds, A B A B.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ from tests.speed.conv_step import config_of
 from tests.speed.ours import Ours, configured, random_images
 from tests.speed.ratios import interleaved, ratios
 from tests.speed.told import Told, obey
+from wgan.components import ConfigError
 from wgan.config import TrainConfig
 from wgan.convolution import convolved_by_torch
 from wgan.iteration import Eager
+from wgan.lipschitz import LipschitzMethod
 from wgan.memory import keep_freed_memory
 from wgan.packed.iteration import Packed
 from wgan.packed.state import PackedState
@@ -69,6 +73,31 @@ def packs(
     return {
         size: size * median({name: works[name] for name in ("alone", pack)}, "alone", pack, rounds)
         for size, pack in ((size, f"pack of {size}") for size in sizes)
+    }
+
+
+def methods(network: str, rounds: int = ROUNDS, steps: int = STEPS) -> dict[str, float]:
+    """By method, how many times as long a critic's update takes as one without a constraint.
+
+    Of an iteration a generator's update, which takes about as long as the latter, is left out.
+    """
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    kind, width = network.split("_")
+    data_set = {"dcgan": "digits", "mlp": "ring8"}[kind]
+    settings = {"dataset": data_set, "network": {kind: {"width": int(width)}}}
+    works: dict[str, Callable[[], None]] = {}
+    for name in sorted(LipschitzMethod.registry):
+        try:
+            config = configured("wgan_gp", **settings, lipschitz=name, critic_norm="none")
+            works[name] = partial(Ours(config, config.dataset.load()).run, steps)
+        except ConfigError:
+            continue  # no method for this network
+    plain, updates = works.pop("none"), configured("wgan_gp").critic_steps + 1
+    return {
+        name: (updates * median({name: work, "none": plain}, name, "none", rounds) - 1)
+        / (updates - 1)
+        for name, work in works.items()
     }
 
 
@@ -136,6 +165,9 @@ def main(words: list[str]) -> None:
         case ["packs", recipe, width, *sizes] if sizes:
             found = packs(recipe, int(width), [int(size) for size in sizes])
             told = "  ".join(f"{size}: {ratio:.2f}" for size, ratio in found.items())
+        case ["methods", "dcgan_32" | "mlp_64" | "mlp_512" as network]:
+            found_times = methods(network)
+            told = "  ".join(f"{name}: {ratio:.2f}" for name, ratio in found_times.items())
         case ["memory", precision]:
             told = f"{memory(precision):.3f}"
         case ["side", precision, name]:

@@ -187,3 +187,6 @@ def test_what_the_choices_rest_on_can_be_measured():
     """The figures themselves are for a quiet machine."""
     assert 0.2 < choices.forms("wgan_gp", 8, rounds=1, steps=1) < 20
     assert set(choices.packs("sngan", 8, [2], rounds=1, steps=1)) == {2}
+    times = choices.methods("mlp_64", rounds=1, steps=1)
+    assert {"gradient_penalty", "spectral_norm"} <= set(times)
+    assert "none" not in times
