@@ -21,10 +21,9 @@ REASONS: dict[str, str] = {
         "waste, its transforms among it, does not add up to more"
     ),
     "digits_sweep": (
-        "the sweep took 42 s in all four rounds measured on 2026-11-26, the script 101 to 126: the "
-        "ratio was 2.41 to 2.99. Of the 42 s a slot trains for 28 and evaluates for 5; most of the "
-        "training are products of the stacked networks at three quarters of the processor's peak. "
-        "One of the two slots has nothing to do for the last 6 s. The start takes 3 s and the "
-        "report 4.5"
+        "it is at the edge: three measurements on 2026-11-26 gave medians of 3.03, 2.88 and 3.35, "
+        "their eight rounds 2.79 to 3.55: the script took 102 to 138 s, the sweep 37 to 41. "
+        "Of those a slot trains for 26 and evaluates for 5, and one idles for the last 5. The "
+        "start takes 2.5 and the report 4.3"
     ),
 }
