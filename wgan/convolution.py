@@ -17,7 +17,8 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
-from wgan.forms import Form, Geometry, Whole, bands_of, strips_of
+from wgan.form_blocks import bands_of, strips_of
+from wgan.forms import Form, Geometry, Whole
 from wgan.once import once
 
 # Numbers in a layer's matrix up to which a whole one pays, and how many times a kernel's pixels the

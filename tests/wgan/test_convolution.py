@@ -14,7 +14,8 @@ from wgan.components import ConfigError
 from wgan.config import CRITIC_NORMS
 from wgan.convolution import Conv2d, ConvTranspose2d, convolved_by_torch, form_for, form_on_cpu
 from wgan.diagnostics import Flops
-from wgan.forms import Geometry, Strips, Whole, bands_of, strips_of
+from wgan.form_blocks import Strips, bands_of, strips_of
+from wgan.forms import Geometry, Whole
 from wgan.lipschitz import LipschitzMethod
 from wgan.networks import Network
 from wgan.once import weights_computed_once

@@ -9,7 +9,8 @@ import torch
 from small import largest_gap, normal
 from torch.nn import functional as F
 
-from wgan.forms import Form, Geometry, Whole, bands_of, strips_of
+from wgan.form_blocks import bands_of, strips_of
+from wgan.forms import Form, Geometry, Whole
 
 ROUNDING = 1e-12  # of float64, relative to sums of a few hundred numbers near 1
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from wgan.convolution import form_on_cpu, geometry
-from wgan.forms import Blocks, Form, Whole, everywhere
+from wgan.form_blocks import Blocks
+from wgan.forms import Form, Whole, everywhere
 from wgan.once import once
 from wgan.packed.products import Dense, InBlocks, Product
 
@@ -70,7 +71,8 @@ class StackedConv2d(nn.Module):
         weight: Tensor = self.weight
         if self.reparametrisation is None:
             return weight
-        return self.reparametrisation(weight)  # type: ignore[no-any-return]
+        effective: Tensor = self.reparametrisation(weight)
+        return effective
 
 
 class StackedConvTranspose2d(nn.Module):

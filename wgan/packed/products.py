@@ -11,7 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from wgan.forms import Blocks, affine
+from wgan.form_blocks import Blocks
+from wgan.forms import affine
 
 _NARROW = 16  # inputs below which a transposed product is several times as fast (measured)
 
